@@ -1,0 +1,1 @@
+"""Carboy takes a Flask app from a laptop to the machines that serve it."""
