@@ -1,0 +1,34 @@
+# `make demo` and `make test` do all the set-up they need; see scripts/setup.sh.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test bench clean clean-hosts
+
+help:
+	@echo "make demo         set up, start the sandbox, deploy the app to it"
+	@echo "make test         set up, then lint, type-check and run all tests"
+	@echo "make bench        measure deploys against the time of plain ssh"
+	@echo "make clean-hosts  remove all containers of this checkout"
+	@echo "make clean        remove those, the virtual environment and all caches of this checkout"
+
+setup:
+	@sh scripts/setup.sh --hosts
+
+demo: setup
+	@.venv/bin/invoke sandbox.up
+	@.venv/bin/invoke deploy
+	@.venv/bin/python -m carboy.sandbox next
+
+test: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@CARBOY_REQUIRE_HOSTS=1 .venv/bin/python -m pytest
+
+bench: setup
+	@.venv/bin/python -m benchmarks
+
+clean-hosts:
+	@if [ -x .venv/bin/python ]; then .venv/bin/python -m carboy.sandbox clean; fi
+
+clean: clean-hosts
+	@rm -rf .venv .carboy .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

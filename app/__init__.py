@@ -1,0 +1,1 @@
+"""The Flask app that ships with Carboy: it says which release, host and worker answered."""

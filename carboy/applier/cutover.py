@@ -1,0 +1,49 @@
+"""The resource that says which release serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carboy.applier.host import Host
+from carboy.applier.resource import Drift, Failure, Properties, Resource
+from carboy.applier.store import Store
+from carboy.applier.switch import Policy, Switch
+from carboy.applier.units import Units
+
+
+@dataclass(frozen=True)
+class Cutover(Resource):
+    """The app's newest release of this digest is the one that serves, now and after a reboot, under its own units."""
+
+    app: str
+    digest: str
+    policy: Policy = Policy()
+
+    def title(self) -> str:
+        """The name people read."""
+        return "cutover %s" % self.app
+
+    def current(self, host: Host) -> Properties:
+        """Which releases serve and which one is chosen, and whether the units are as released."""
+        units = Units(Store(host, self.app))
+        state = units.read()
+        return {
+            "serving": state.serving,
+            "chosen": state.chosen,
+            "socket": state.socket,
+            "units": "as released" if state.chosen and units.as_released(state.chosen) else "changed",
+            "candidates": state.candidates,
+        }
+
+    def desired(self, host: Host) -> Properties:
+        """The release alone, everywhere."""
+        name = Store(host, self.app).find(self.digest) or "a new release %s" % self.digest[:8]
+        return {"serving": [name], "chosen": name, "socket": "active", "units": "as released", "candidates": []}
+
+    def repair(self, host: Host, drift: Drift) -> None:
+        """Switch to the release; on any failure what served before serves on."""
+        store = Store(host, self.app)
+        name = store.find(self.digest)
+        if not name:
+            raise Failure("the release to switch to is not there", hint="deploy again")
+        Switch(store, name, self.policy).run("deploy")

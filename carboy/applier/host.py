@@ -1,0 +1,132 @@
+"""What a resource may ask of the machine it runs on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Dict, Iterable, List, Optional
+
+from carboy.applier.resource import Failure, Need
+from carboy.applier.stream import Stream
+
+STATE = "/var/lib/carboy"
+ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+class Host:
+    """The machine below `root`, with the stream to the controller and the bytes that came over it."""
+
+    def __init__(self, stream: Stream, root: str = "/", run: str = "run", holder: Optional[Dict[str, str]] = None) -> None:
+        self.stream = stream
+        self.root = Path(root)
+        self.run_id = run
+        self.holder = holder or {}
+        self.stale_units = False
+
+    def at(self, path: str) -> Path:
+        """The place of an absolute path on this host, below its root."""
+        return self.root / path.lstrip("/")
+
+    @property
+    def live(self) -> bool:
+        """Whether this is the machine itself, not a temporary root in a test."""
+        return self.root == Path("/")
+
+    def say(self, text: str) -> None:
+        """Tell the person what is being done or waited for."""
+        self.stream.emit("progress", text=text)
+
+    def call(
+        self, *command: str, stdin: Optional[str] = None, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, whatever its exit code; output is captured as text."""
+        return subprocess.run(
+            command,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**ENVIRONMENT, **(env or {})},
+            cwd=cwd,
+        )
+
+    def run(self, *command: str, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None) -> str:
+        """Run a command that must succeed and return its stdout; raises `Failure` with its last lines."""
+        done = self.call(*command, env=env, cwd=cwd)
+        if done.returncode:
+            raise Failure(
+                "%s exited %d" % (os.path.basename(command[0]), done.returncode),
+                details="\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]),
+                hint="run it by hand on the host: %s" % shlex.join(command),
+            )
+        return done.stdout
+
+    def blob(self, need: Need) -> Path:
+        """Where the answer to a need lies once it has arrived."""
+        name = need.get("blob") or sha256(json.dumps(need, sort_keys=True).encode()).hexdigest() + ".answer"
+        return self.at(STATE) / "blobs" / name
+
+    def has(self, need: Need) -> bool:
+        """Whether the answer to a need has arrived, in this run or (for bytes named by digest) in an earlier one."""
+        return self.blob(need).exists()
+
+    def answer(self, need: Need) -> object:
+        """The answer to a question that the controller resolved, parsed from JSON."""
+        return json.loads(self.blob(need).read_text())
+
+    def fetch(self, needs: Iterable[Need]) -> None:
+        """Receive everything in `needs`; each answer appears whole or not at all."""
+        folder = self.at(STATE) / "blobs"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        arrived: List[Path] = []
+
+        def store(need: Need) -> BinaryIO:
+            arrived.append(self.blob(need))
+            return open(str(arrived[-1]) + ".part", "wb")
+
+        self.stream.fetch(list(needs), store)
+        for path in arrived:
+            os.replace(str(path) + ".part", path)
+
+    def forget(self, kept: Iterable[str]) -> None:
+        """Drop what arrived, except the bytes (by digest) that venvs of this host were made of."""
+        keep = set(kept)
+        for path in (self.at(STATE) / "blobs").glob("*"):
+            if path.name not in keep:
+                path.unlink()
+
+
+def write(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Put a file in place whole: readers see the old or the new content, also after a power cut."""
+    draft = path.with_name(".%s.carboy" % path.name)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as target:
+        target.write(data)
+        os.fchmod(target.fileno(), mode)
+        target.flush()
+        os.fsync(target.fileno())
+    os.replace(draft, path)
+
+
+def link(path: Path, target: str) -> None:
+    """Point a symbolic link at `target`, replacing an older link in one step."""
+    draft = path.with_name(".%s.carboy" % path.name)
+    if draft.is_symlink() or draft.exists():
+        draft.unlink()
+    draft.symlink_to(target)
+    os.replace(draft, path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds; absent is fine."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif path.is_symlink() or path.exists():
+        path.unlink()

@@ -1,0 +1,44 @@
+"""The verbs that only look: `status` and `history`."""
+
+from __future__ import annotations
+
+from carboy.applier import probe
+from carboy.applier.host import Host
+from carboy.applier.session import Arguments, session
+from carboy.applier.store import Store
+from carboy.applier.systemd import started
+from carboy.applier.units import Units
+
+PROBE_SECONDS = 5.0
+
+
+def main(args: Arguments) -> None:
+    """Entry point of the payload."""
+    session(args, {"status": status, "history": history}[args["verb"]])
+
+
+def status(host: Host, args: Arguments) -> None:
+    """What serves, since when and how well, and what else is kept."""
+    store = Store(host, args["app"])
+    units = Units(store)
+    state = units.read()
+    for release in state.serving:
+        unit = state.shown[units.instance(release)]
+        record = store.record(release)
+        host.stream.emit(
+            "serving",
+            release=release,
+            chosen=release == state.chosen,
+            pid=int(unit["MainPID"]),
+            restarts=int(unit["NRestarts"]),
+            since=int(started(unit)),
+            health=str(probe.ask(units.probe_address(release), record["gate"]["health"], PROBE_SECONDS)),
+            revision=record["revision"],
+        )
+    host.stream.emit("status", app=args["app"], socket=state.socket, chosen=state.chosen, releases=store.all())
+
+
+def history(host: Host, args: Arguments) -> None:
+    """Every switch there was."""
+    for record in Store(host, args["app"]).history():
+        host.stream.emit("switch", **record)

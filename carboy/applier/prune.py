@@ -1,0 +1,35 @@
+"""Which releases, venvs and shipped bytes may go."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Iterable, Set
+
+from carboy.applier.host import remove
+from carboy.applier.store import Store
+from carboy.applier.venv import COMPLETE
+
+
+def prune(store: Store, running: str, keep: int) -> str:
+    """Remove all but the last `keep` healthy releases (never the running one) and venvs that none uses; says what went."""
+    kept = {running, *store.healthy()[-keep:]}
+    gone = [path for path in (store.home / "releases").glob("*") if path.name not in kept]
+    used = {os.readlink(store.path(name) / "venv").rpartition("/")[2] for name in kept}
+    gone += [path for path in (store.home / "venvs").glob("*") if path.name not in used]
+    freed = sum(_size(path) for path in gone)
+    for path in gone:
+        remove(path)
+    store.host.forget(_blobs((store.home.parent).glob("*/venvs/*")))
+    return "%d old folders, %.1f MB" % (len(gone), freed / 1e6) if gone else ""
+
+
+def _blobs(venvs: Iterable[Path]) -> Set[str]:
+    """The shipped bytes that complete venvs of any app were made of: they would be asked for again."""
+    marks = [venv / COMPLETE for venv in venvs]
+    return {digest for mark in marks if mark.exists() for digest in json.loads(mark.read_text())["blobs"]}
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

@@ -1,0 +1,135 @@
+"""A release: everything that decides how an app runs, in one folder that never changes once it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+from carboy.applier.file import unified
+from carboy.applier.host import Host, remove, write
+from carboy.applier.resource import Blob, Drift, Need, Properties, Resource
+from carboy.applier.store import COMPLETE, MANIFEST, Store
+from carboy.applier.venv import Venv
+
+
+@dataclass(frozen=True)
+class Release(Resource):
+    """The app's tree, its venv and the files beside them (gunicorn's config, environment, units).
+
+    `manifest` is the blob of a list of [path, mode, sha256]; `files` maps a name to (mode, content); `gate` says how
+    the release is judged: health, listen, start_timeout, environment of the candidate; `checks` are commands that must
+    accept it. {release} and {path} stand for its name and folder in names of files and in checks.
+    """
+
+    app: str
+    digest: str
+    manifest: Blob
+    venv: Venv
+    files: Dict[str, Tuple[str, Blob]]
+    gate: Dict[str, Any]
+    checks: Tuple[str, ...] = ()
+    revision: str = ""
+
+    def title(self) -> str:
+        """The name people read."""
+        return "release %s %s" % (self.app, self.digest[:8])
+
+    def current(self, host: Host) -> Properties:
+        """Whether a complete release of this digest is there with the venv it wants."""
+        store = Store(host, self.app)
+        found = store.find(self.digest)
+        fits = found and store.record(found)["venv"] == self.venv.key(host)
+        return {"complete": self.digest[:8] if fits else None}
+
+    def desired(self, host: Host) -> Properties:
+        """Its digest."""
+        return {"complete": self.digest[:8]}
+
+    def lacks(self, host: Host) -> Iterator[Need]:
+        """The manifest; then every file that no earlier release holds; and the files beside the tree."""
+        for _, blob in self.files.values():
+            if not host.has(blob.need):
+                yield blob.need
+        if not host.has(self.manifest.need):
+            yield self.manifest.need
+            return
+        held = self._held(host)
+        for digest in sorted({digest for _, _, digest in self._entries(host)}):
+            if digest not in held and not host.has({"blob": digest}):
+                yield {"blob": digest}
+
+    def repair(self, host: Host, drift: Drift) -> None:
+        """Build the folder in place; release.json, written last, is what makes it a release."""
+        store = Store(host, self.app)
+        name = store.new(self.digest)
+        path = store.path(name)
+        host.say("building release %s" % name)
+        remove(path)
+        path.mkdir(mode=0o755)
+        self._tree(host, path / "tree")
+        for part, (mode, blob) in self.files.items():
+            place = path / part.replace("{release}", name)
+            place.parent.mkdir(exist_ok=True)
+            write(place, host.blob(blob.need).read_bytes(), int(mode, 8))
+        write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
+        (path / "venv").symlink_to(os.path.relpath(host.at(self.venv.path(host)), path))
+        self._check(host, name, path)
+        record = {"digest": self.digest, "venv": self.venv.key(host), "revision": self.revision, "gate": self.gate}
+        os.sync()
+        write(path / COMPLETE, json.dumps(record, indent=1).encode())
+
+    def diff(self, host: Host) -> str:
+        """What changes against the release that was built last: files of the tree by name, text beside it in full."""
+        store = Store(host, self.app)
+        last = store.path((store.all() or ["none"])[-1])
+        before, after = _tree_of(last), {path: digest for path, _, digest in self._entries(host)}
+        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+        marks = ["%s tree/%s\n" % ("+" if n not in before else "-" if n not in after else "~", n) for n in names]
+        for part, (mode, blob) in sorted(self.files.items()):
+            old = (last / part).read_bytes() if (last / part).exists() else b""
+            new = host.blob(blob.need).read_bytes()
+            secret = mode == "0600" and old != new
+            marks.append("~ %s (secret content differs)\n" % part if secret else unified(part, old, new))
+        return "".join(marks)
+
+    def _entries(self, host: Host) -> List[Tuple[str, str, str]]:
+        return [tuple(entry) for entry in json.loads(host.blob(self.manifest.need).read_text())]
+
+    def _held(self, host: Host) -> Dict[str, Path]:
+        """Where earlier releases hold files of this tree, by digest; only those that still are what they were."""
+        store = Store(host, self.app)
+        paths = (store.path(name) for name in store.all())
+        held = {digest: path / "tree" / name for path in paths for name, digest in _tree_of(path).items()}
+        wanted = {digest for _, _, digest in self._entries(host)}
+        return {digest: path for digest, path in held.items() if digest in wanted and _digest(path) == digest}
+
+    def _tree(self, host: Host, target: Path) -> None:
+        target.mkdir()
+        held = self._held(host)
+        for name, mode, digest in self._entries(host):
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(held.get(digest) or host.blob({"blob": digest}), path)
+            path.chmod(int(mode, 8))
+
+    def _check(self, host: Host, name: str, path: Path) -> None:
+        code = [str(path / "tree"), *(str(path / part) for part in self.files if part.endswith(".py"))]
+        host.run(str(path / "venv/bin/python"), "-m", "compileall", "-q", *code)
+        for check in self.checks:
+            host.run(*[part.format(path=path, release=name) for part in check.split()])
+
+
+def _tree_of(release: Path) -> Dict[str, str]:
+    """Path and digest of each file in a release's tree."""
+    manifest = release / MANIFEST
+    entries = json.loads(manifest.read_text()) if manifest.exists() else []
+    return {path: digest for path, _, digest in entries}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -1,0 +1,45 @@
+"""The verb `rollback`: bring back exactly what ran before."""
+
+from __future__ import annotations
+
+from carboy.applier import lock
+from carboy.applier.host import Host
+from carboy.applier.resource import Failure
+from carboy.applier.session import Arguments, detach, session
+from carboy.applier.store import Store
+from carboy.applier.switch import Policy, Switch
+
+
+def main(args: Arguments) -> None:
+    """Entry point of the payload."""
+    session(args, rollback)
+
+
+def rollback(host: Host, args: Arguments) -> None:
+    """Switch to `to`, or else to the last healthy release that does not serve."""
+    lock.hold(host, args["app"], host.holder, args["wait"])
+    store = Store(host, args["app"])
+    switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
+    if args["check"]:
+        host.stream.emit("plan", release=switch.release, before=switch.previous)
+        return
+    detach(host)
+    switch.run("rollback")
+
+
+def _target(store: Store, wanted: str) -> str:
+    if wanted:
+        return _named(store, wanted)
+    serving = next((record["release"] for record in reversed(store.history()) if record["outcome"] == "healthy"), None)
+    earlier = [name for name in store.healthy() if name != serving]
+    if not earlier:
+        raise Failure("no earlier healthy release of %s is on this host" % store.app, hint="see invoke history")
+    return earlier[-1]
+
+
+def _named(store: Store, wanted: str) -> str:
+    found = [name for name in store.all() if wanted in (name, name.rpartition("-")[2])]
+    if found:
+        return found[-1]
+    known = ", ".join(store.all()) or "none"
+    raise Failure("no release %s of %s on this host" % (wanted, store.app), hint="there are: " + known)

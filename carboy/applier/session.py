@@ -1,0 +1,62 @@
+"""The frame around every verb that runs on a host: the stream, the outcome, and going on alone."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import traceback
+from typing import Any, Callable, Dict
+
+from carboy.applier.host import STATE, Host
+from carboy.applier.resource import Failure
+from carboy.applier.stream import Disconnected, standard
+
+Arguments = Dict[str, Any]
+
+
+def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
+    """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code."""
+    stream = standard()
+    stream.open()
+    host = Host(stream, run=args["run"], holder=args["holder"])
+    code = 1
+    try:
+        verb(host, args)
+        code = 0
+    except Disconnected:
+        pass
+    except Failure as failure:
+        code = failure.exit_code
+        stream.emit("failed", what=failure.what, details=failure.details, hint=failure.hint)
+    except OSError as problem:
+        stream.emit("failed", what=str(problem), details=_space(host, problem), hint="look at the host's disk and rights")
+    except Exception:
+        stream.emit("failed", what="a fault in Carboy itself", details=traceback.format_exc(), hint="please report it")
+    stream.emit("end", exit=code)
+
+
+def detach(host: Host) -> None:
+    """From here on finish alone: a lost connection or a killed ssh session no longer ends the run.
+
+    The child does the work in a session of its own and keeps the events in the run file; the parent only waits for it.
+    """
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+    os.setsid()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    runs = host.at(STATE) / "runs"
+    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host.stream.record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
+
+
+def _space(host: Host, problem: OSError) -> str:
+    if problem.errno != errno.ENOSPC:
+        return ""
+    places = {path: os.statvfs(host.at(path)) for path in ("/", "/srv", "/var/lib") if host.at(path).exists()}
+    return "\n".join(
+        "%s: %.0f MB and %d inodes free" % (path, found.f_bavail * found.f_frsize / 1e6, found.f_favail)
+        for path, found in places.items()
+    )

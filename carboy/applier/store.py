@@ -1,0 +1,74 @@
+"""The releases of one app on this host, as they lie below /srv/<app>, and their history."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+from carboy.applier.host import Host
+
+COMPLETE = "release.json"
+MANIFEST = "manifest.json"
+HEALTHY = "healthy"
+Record = Dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where an app keeps its releases; the order of releases is the order of their names, never of times on disk."""
+
+    host: Host
+    app: str
+
+    @property
+    def home(self) -> Path:
+        """/srv/<app>"""
+        return self.host.at("/srv/" + self.app)
+
+    def path(self, release: str) -> Path:
+        """The folder of a release."""
+        return self.home / "releases" / release
+
+    def all(self) -> List[str]:
+        """Complete releases, oldest first."""
+        return sorted(path.parent.name for path in (self.home / "releases").glob("*/" + COMPLETE))
+
+    def record(self, release: str) -> Record:
+        """What a complete release says of itself; empty if there is no such release."""
+        path = self.path(release) / COMPLETE
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def find(self, digest: str) -> Optional[str]:
+        """The newest complete release with this identity whose venv still exists."""
+        matching = (name for name in reversed(self.all()) if name.endswith("-" + digest[:8]))
+        return next((name for name in matching if self._usable(name, digest)), None)
+
+    def new(self, digest: str) -> str:
+        """A name for a release made now."""
+        return "%s-%s" % (time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), digest[:8])
+
+    def history(self) -> List[Record]:
+        """Every switch there was, oldest first; a line that a crash cut short is passed over."""
+        path = self.home / "history.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def remember(self, **record: Any) -> None:
+        """Append one switch to the history, safely on disk."""
+        with open(self.home / "history.jsonl", "a") as target:
+            target.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **record}) + "\n")
+            target.flush()
+            os.fsync(target.fileno())
+
+    def healthy(self) -> List[str]:
+        """Complete releases that once served well, the one that did so last coming last."""
+        served = [record["release"] for record in self.history() if record["outcome"] == HEALTHY]
+        complete = set(self.all())
+        return [name for at, name in enumerate(served) if name in complete and name not in served[at + 1 :]]
+
+    def _usable(self, release: str, digest: str) -> bool:
+        return self.record(release).get("digest") == digest and (self.path(release) / "venv/bin/python").exists()

@@ -1,0 +1,81 @@
+"""The two ways of the one channel: events go out as lines of JSON, bytes come in as frames."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import sys
+import time
+from typing import IO, Any, BinaryIO, Callable, List, Optional
+
+from carboy.applier.resource import Failure, Need
+
+MARKER = "carboy-events"
+CHUNK = 1 << 20
+STALLED_SECONDS = 10.0
+
+
+class Disconnected(Exception):
+    """The controller went away while the host still needed something from it."""
+
+
+class Stream:
+    """The channel to the controller; once it is gone, events still reach the run file."""
+
+    def __init__(self, reader: BinaryIO, descriptor: int) -> None:
+        self.reader = reader
+        self.descriptor: Optional[int] = descriptor
+        self.record: Optional[IO[str]] = None
+        self.started = time.monotonic()
+
+    def open(self) -> None:
+        """Say where the events begin, after whatever a login shell printed before."""
+        self._send(MARKER + "\n")
+
+    def emit(self, event: str, **fields: Any) -> None:
+        """Send one event, and write it to the run file if there is one."""
+        line = json.dumps({"event": event, "t": round(time.monotonic() - self.started, 3), **fields}) + "\n"
+        if self.record:
+            self.record.write(line)
+            self.record.flush()
+        self._send(line)
+
+    def fetch(self, needs: List[Need], store: Callable[[Need], BinaryIO]) -> None:
+        """Ask for all `needs` at once and write each answer to the file that `store` opens for it."""
+        self.emit("want", needs=needs)
+        for need in needs:
+            with store(need) as target:
+                self._receive(need, target)
+
+    def _receive(self, need: Need, target: BinaryIO) -> None:
+        length = self.reader.readline()
+        if not length.strip():
+            raise Disconnected()
+        digest, left = hashlib.sha256(), int(length)
+        while left:
+            chunk = self.reader.read(min(left, CHUNK))
+            if not chunk:
+                raise Disconnected()
+            digest.update(chunk)
+            target.write(chunk)
+            left -= len(chunk)
+        if need.get("blob", digest.hexdigest()) != digest.hexdigest():
+            raise Failure("bytes arrived damaged: %s" % need)
+
+    def _send(self, text: str) -> None:
+        data = text.encode()
+        while data and self.descriptor is not None:
+            try:
+                # A peer that stopped reading must not stop the host: give up on the stream, the run file goes on.
+                ready = select.select([], [self.descriptor], [], STALLED_SECONDS)[1]
+                data = data[os.write(self.descriptor, data[:512]) :] if ready else b""
+                self.descriptor = self.descriptor if ready else None
+            except OSError:
+                self.descriptor = None
+
+
+def standard() -> Stream:
+    """The stream over this process's own stdin and stdout."""
+    return Stream(sys.stdin.buffer, 1)

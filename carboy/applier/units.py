@@ -1,0 +1,123 @@
+"""The systemd units of one app: their names, their state, and which release they choose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from carboy.applier import systemd
+from carboy.applier.host import link, remove
+from carboy.applier.store import Store
+
+
+@dataclass(frozen=True)
+class Units:
+    """An app's units: a socket for the public, and per release a service with a private socket for probes."""
+
+    store: Store
+
+    @property
+    def socket(self) -> str:
+        """The unit that holds the public socket, whichever releases come and go."""
+        return self.store.app + ".socket"
+
+    def instance(self, release: str) -> str:
+        """The service of one release."""
+        return "%s@%s.service" % (self.store.app, release)
+
+    def candidate(self, release: str) -> str:
+        """The same release before the public sees it."""
+        return "%s-candidate@%s.service" % (self.store.app, release)
+
+    def candidate_socket(self, release: str) -> str:
+        """The unit that holds a candidate's private socket."""
+        return "%s-candidate@%s.socket" % (self.store.app, release)
+
+    def probe_address(self, release: str) -> str:
+        """The private socket of a serving instance, for questions to it alone."""
+        return "/run/%s-probe/%s.sock" % (self.store.app, release)
+
+    def candidate_address(self, release: str) -> str:
+        """The private socket of a candidate."""
+        return "/run/%s-candidate/%s.sock" % (self.store.app, release)
+
+    def read(self) -> State:
+        """Read everything about the app's units, in one call to systemd."""
+        shown = systemd.show(self.store.host, self.socket, self.instance("*"), self.candidate("*"))
+        running = [name for name, unit in shown.items() if "@" in name and unit["ActiveState"] in systemd.RUNNING]
+        return State(
+            serving=sorted(_release(name) for name in running if name.startswith(self.store.app + "@")),
+            candidates=sorted(_release(name) for name in running if not name.startswith(self.store.app + "@")),
+            chosen=self._chosen(),
+            socket=shown[self.socket]["ActiveState"],
+            shown=shown,
+        )
+
+    def files(self, release: str) -> Dict[Path, Path]:
+        """Where each unit file of a release belongs on the host, and the release's own copy of it."""
+        folder = self.store.host.at(systemd.UNITS)
+        return {folder / source.name: source for source in (self.store.path(release) / "units").glob("*")}
+
+    def as_released(self, release: str) -> bool:
+        """Whether the installed unit files are those that the release brought."""
+        return all(place.exists() and place.read_bytes() == own.read_bytes() for place, own in self.files(release).items())
+
+    def install(self, release: str) -> None:
+        """Put a release's unit files in place and make systemd read them."""
+        for place, own in self.files(release).items():
+            systemd.install(self.store.host, place, own.read_bytes())
+        systemd.settle(self.store.host)
+
+    def choose(self, release: str) -> None:
+        """Make the release the one that the public socket starts, and that starts at the next boot.
+
+        The links are what `systemctl enable` makes; made here, both decisions cost a single reload.
+        """
+        systemd.install(self.store.host, self._choice, ("[Socket]\nService=%s\n" % self.instance(release)).encode())
+        self._want("multi-user.target", self.instance(release))
+        self._want("sockets.target", self.socket)
+        for path in self._enabled():
+            if path.name != self.instance(release):
+                remove(path)
+                self.store.host.stale_units = True
+        systemd.settle(self.store.host)
+
+    def retire(self, release: str) -> None:
+        """Take a release's service away from systemd; the release itself keeps its copy."""
+        remove(self.store.host.at(systemd.UNITS) / self.instance(release))
+
+    @property
+    def _choice(self) -> Path:
+        return self.store.host.at("%s/%s.d/release.conf" % (systemd.UNITS, self.socket))
+
+    def _enabled(self) -> List[Path]:
+        wants = self.store.host.at(systemd.UNITS + "/multi-user.target.wants")
+        return sorted(wants.glob(self.instance("*")))
+
+    def _want(self, target: str, unit: str) -> None:
+        path = self.store.host.at("%s/%s.wants/%s" % (systemd.UNITS, target, unit))
+        path.parent.mkdir(exist_ok=True)
+        link(path, "%s/%s" % (systemd.UNITS, unit))
+        self.store.host.stale_units = True
+
+    def _chosen(self) -> Optional[str]:
+        """The release that both the socket and the next boot would start; None where they disagree."""
+        named = self._choice.read_text().partition("Service=")[2].strip() if self._choice.exists() else ""
+        enabled = [path.name for path in self._enabled()]
+        return _release(named) if enabled == [named] else None
+
+
+@dataclass(frozen=True)
+class State:
+    """What runs, what was chosen, and what systemd says of each unit."""
+
+    serving: List[str]
+    candidates: List[str]
+    chosen: Optional[str]
+    socket: str
+    shown: Dict[str, Dict[str, str]]
+
+
+def _release(instance: str) -> str:
+    return instance.partition("@")[2][: -len(".service")]

@@ -1,0 +1,144 @@
+"""A virtual environment per set of requirements: built where it will live, complete or absent."""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+from carboy.applier.host import Host, link, remove, write
+from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource
+
+COMPLETE = "carboy.json"
+VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+@dataclass(frozen=True)
+class Venv(Resource):
+    """The packages that `requirements` names, for one Python; releases with the same requirements share it.
+
+    `packages` says where they come from: "wheelhouse" (resolved by the controller, shipped) or "index" (the host's own).
+    """
+
+    root: str
+    requirements: Blob
+    python: str = "python3"
+    packages: str = "wheelhouse"
+
+    def title(self) -> str:
+        """The name people read."""
+        return "venv %s" % self.root
+
+    def key(self, host: Host) -> str:
+        """The venv's folder name: requirements, Python and platform decide it, and nothing else."""
+        facts = [self.requirements.sha256, self._version(host), platform.machine(), *platform.libc_ver(), self.packages]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+
+    def path(self, host: Host) -> str:
+        """Where the venv of this key lives."""
+        return "%s/%s" % (self.root, self.key(host))
+
+    def current(self, host: Host) -> Properties:
+        """The key, if a venv of that key is complete and its Python still there."""
+        path = host.at(self.path(host))
+        whole = (path / COMPLETE).exists() and (path / "bin/python").exists()
+        return {"key": path.name if whole else None}
+
+    def desired(self, host: Host) -> Properties:
+        """The key that requirements, Python and platform give."""
+        return {"key": self.key(host)}
+
+    def lacks(self, host: Host) -> Iterator[Need]:
+        """An installer; then the wheels by name, and each wheel; or the requirements for the host's own index."""
+        questions = [self._installer()]
+        questions.append(self._wheels(host) if self.packages == "wheelhouse" else self.requirements.need)
+        for need in questions:
+            if not host.has(need):
+                yield need
+        for part in self._parts(host):
+            need = {"blob": part["sha256"]}
+            if not host.has(need):
+                yield need
+
+    def repair(self, host: Host, drift: Drift) -> None:
+        """Build it in place, and mark it complete last."""
+        path = host.at(self.path(host))
+        remove(path)
+        host.say("building the venv %s" % path.name)
+        host.run(self._interpreter(), "-m", "venv", "--without-pip", str(path))
+        self._install(host, path)
+        record = {"python": self._version(host), "blobs": [part["sha256"] for part in self._parts(host)]}
+        os.sync()
+        write(path / COMPLETE, json.dumps(record).encode())
+
+    def _interpreter(self) -> str:
+        found = sys.executable if self.python == "python3" else shutil.which(self.python)
+        if not found:
+            raise Failure("the host has no %s" % self.python, hint="install it, or set app_python to one the host has")
+        return found
+
+    def _version(self, host: Host) -> str:
+        if self.python == "python3":
+            return "%d.%d" % sys.version_info[:2]
+        return host.run(self._interpreter(), "-I", "-S", "-c", VERSION).strip()
+
+    def _installer(self) -> Need:
+        return {"installer": {"machine": platform.machine(), "libc": list(platform.libc_ver())}}
+
+    def _wheels(self, host: Host) -> Need:
+        return {
+            "wheels": {
+                "requirements": self.requirements.sha256,
+                "python": self._version(host),
+                "machine": platform.machine(),
+                "libc": list(platform.libc_ver()),
+            }
+        }
+
+    def _parts(self, host: Host) -> List[Dict[str, Any]]:
+        """The named blobs that have been answered so far: the installer, and in a wheelhouse the wheels."""
+        needs = [self._installer()] + ([self._wheels(host)] if self.packages == "wheelhouse" else [])
+        return [part for need in needs if host.has(need) for part in host.answer(need)]  # type: ignore[attr-defined]
+
+    def _install(self, host: Host, path: Path) -> None:
+        staging = path / "wheels"
+        staging.mkdir()
+        for part in self._parts(host):
+            link(staging / part["name"], str(host.blob({"blob": part["sha256"]})))
+        tool, *wheels = [str(staging / part["name"]) for part in self._parts(host)]
+        if self.packages == "wheelhouse":
+            what = ["--no-index", "--no-deps", *wheels]
+        else:
+            what = ["-r", str(host.blob(self.requirements.need))]
+        command, env = _uv(tool, path) if os.path.basename(tool) == "uv" else _pip(tool, path)
+        host.run(*command, *what, env=env)
+        remove(staging)
+
+
+def _uv(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:
+    real = os.path.realpath(tool)
+    os.chmod(real, 0o700)
+    python = str(path / "bin/python")
+    command = [real, "pip", "install", "--quiet", "--no-cache", "--link-mode", "copy", "--compile-bytecode"]
+    return [*command, "--python", python], _index_of_host()
+
+
+def _pip(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:
+    python = str(path / "bin/python")
+    return [python, os.path.join(tool, "pip"), "install", "--quiet", "--no-cache-dir", "--compile"], {}
+
+
+def _index_of_host() -> dict[str, str]:
+    """The host's own package index as pip is configured to use it; uv does not read pip's files."""
+    config = configparser.RawConfigParser()
+    config.read("/etc/pip.conf")
+    settings = dict(config["global"]) if config.has_section("global") else {}
+    names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX", "cert": "SSL_CERT_FILE"}
+    return {names[key]: value for key, value in settings.items() if key in names}

@@ -1,0 +1,120 @@
+"""The frame around every verb of `tasks.py`: common options, errors in three lines, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from invoke import Context, Exit, Task
+
+from carboy.console import Console
+from carboy.declaration import Declaration, declare
+from carboy.errors import CarboyError
+from carboy.inventory import Host, Inventory, load, parse_extra
+from carboy.run import Run
+
+INVENTORY = Path("inventory")
+SANDBOX_INVENTORY = Path(".carboy/inventory")
+SANDBOX = "sandbox"
+SHORT = {"extra": "e", "inventory": "i", "follow": "f"}
+COMMON: dict[str, tuple[Any, str]] = {
+    "host": ([], f"host or group, repeatable or comma-separated (default: {SANDBOX})"),
+    "extra": ([], "a variable as key=value, or @file.yml; wins over the inventory"),
+    "inventory": ([], "an inventory file or folder, repeatable (default: inventory/)"),
+    "json": (False, "events as one JSON object a line on stdout"),
+    "debug": (False, "tracebacks of errors"),
+}
+
+
+class Control:
+    """What a verb works with: the hosts that were named, and one run over them."""
+
+    def __init__(self, options: dict[str, Any], *, check: bool = False) -> None:
+        self.names: Sequence[str] = options["host"] or [SANDBOX]
+        self.sources = [Path(name) for name in options["inventory"]] or _default_sources()
+        self.extra: Sequence[str] = options["extra"]
+        self.console = Console(machine=options["json"], check=check)
+        self.run = Run(self.console)
+
+    @functools.cached_property
+    def inventory(self) -> Inventory:
+        """The inventory with the variables of the command line."""
+        return load(self.sources, parse_extra(self.extra))
+
+    @functools.cached_property
+    def hosts(self) -> tuple[Host, ...]:
+        """The hosts that were named."""
+        return self.inventory.select(self.names)
+
+    def declared(self) -> list[Declaration]:
+        """What is declared of each host; everything wrong is found before any host is contacted."""
+        return [declare(host) for host in self.hosts]
+
+
+def _default_sources() -> list[Path]:
+    return [INVENTORY, *([SANDBOX_INVENTORY] if SANDBOX_INVENTORY.exists() else [])]
+
+
+class Verb(Task[Any]):
+    """A task whose short flags are given, not guessed."""
+
+    def arg_opts(self, name: str, default: Any, taken_names: set[str]) -> dict[str, Any]:
+        """Invoke's description of one option."""
+        options: dict[str, Any] = super().arg_opts(name, default, taken_names)
+        dashed = name.replace("_", "-")
+        return {**options, "names": (dashed, SHORT[name]) if name in SHORT else (dashed,)}
+
+
+def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
+    """Make a task of a function that takes a `Control` and its own options; `help` describes these."""
+
+    def decorate(body: Callable[..., None]) -> Verb:
+        own = list(inspect.signature(body).parameters.values())[1:]
+
+        @functools.wraps(body)
+        def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
+            given = {parameter.name: options.pop(parameter.name) for parameter in own}
+            with _exits(debug=options["debug"]):
+                control = Control(options, check=given.get("check", body.__name__ == "plan"))
+                with control.console:
+                    body(control, **given)
+            if control.run.code:
+                raise Exit(code=control.run.code)
+
+        task.__signature__ = _signature(own)  # type: ignore[attr-defined]
+        texts = {**{name: text for name, (_, text) in COMMON.items()}, **help}
+        repeated = [name for name, (default, _) in COMMON.items() if default == []]
+        return Verb(task, name=body.__name__, help=texts, iterable=repeated)
+
+    return decorate
+
+
+def _signature(own: list[inspect.Parameter]) -> inspect.Signature:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    common = [inspect.Parameter(name, kind, default=default) for name, (default, _) in COMMON.items()]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Signature([context, *(parameter.replace(kind=kind) for parameter in own), *common])
+
+
+@contextmanager
+def _exits(*, debug: bool) -> Iterator[None]:
+    """Turn every end of a verb into its exit code and, unless tracebacks are wanted, into a few lines."""
+    try:
+        yield
+    except CarboyError as error:
+        if debug:
+            raise
+        raise Exit(str(error), code=error.exit_code) from error
+    except BrokenPipeError:
+        # The reader of our output is gone, which is its right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=0) from None
+    except KeyboardInterrupt:
+        hint = "a host that has begun finishes alone; look with: invoke status"
+        raise Exit(f"\ninterrupted\nnext:  {hint}", code=130) from None

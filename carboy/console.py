@@ -1,0 +1,120 @@
+"""What people see on stderr, and what programs read on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from carboy.errors import CarboyError
+
+Event = dict[str, Any]
+COLOURS = {"changed": "yellow", "failed": "red", "would change": "yellow", "ok": "green", "error": "red"}
+TITLE_WIDTH = 44
+
+
+class Console:
+    """Events of all hosts as lines: for people by default, as NDJSON on stdout with `machine`."""
+
+    def __init__(self, *, machine: bool = False, check: bool = False) -> None:
+        self.machine = machine
+        self.check = check
+        self.began = time.monotonic()
+        self._live = None if machine or not sys.stderr.isatty() else _Live()
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def event(self, host: str, event: Event) -> None:
+        """Show one event of a host."""
+        if self.machine:
+            print(json.dumps({"host": host, **event}), flush=True)
+            return
+        show = getattr(self, f"_on_{event['event']}", None)
+        if show:
+            show(host, event)
+
+    def line(self, text: str, colour: str = "") -> None:
+        """One line for people, above the live line if there is one."""
+        if self._live:
+            self._live.clear()
+        print(painted(text, colour), file=sys.stderr, flush=True)
+
+    def error(self, host: str, error: CarboyError) -> None:
+        """An error in its three lines, or as an event."""
+        if self.machine:
+            facts = {"what": error.what, "where": error.where, "hint": error.hint, "exit": error.exit_code}
+            self.event(host, {"event": "error", **facts})
+        else:
+            self.line(str(error), "red")
+
+    def _on_progress(self, host: str, event: Event) -> None:
+        if self._live:
+            self._live.show(f"{host}: {event['text']}", self.began)
+        else:
+            self.line(f"{host}  {event['text']} …")
+
+    def _on_resource(self, host: str, event: Event) -> None:
+        status = event["status"]
+        if status == "ok":
+            return
+        word = "would change" if self.check and status == "changed" else status
+        self.line(f"{host}  {event['resource']:<{TITLE_WIDTH}} {word}", COLOURS[status])
+        if self.check:
+            self._drift(event)
+        if event.get("diff"):
+            for line in event["diff"].splitlines():
+                self.line(f"    {line}", {"+": "green", "-": "red", "~": "yellow"}.get(line[:1], ""))
+
+    def _drift(self, event: Event) -> None:
+        for key, (current, desired) in event.get("drift", {}).items():
+            self.line(f"    {key}: {_short(current)} -> {_short(desired)}")
+
+    def _on_failed(self, host: str, event: Event) -> None:
+        for line in event["details"].splitlines():
+            self.line(f"{host}  | {line}")
+        self.error(host, CarboyError(event["what"], where=f"host {host}", hint=event["hint"]))
+
+
+class _Live:
+    """The last line of a terminal: what is being done or waited for, and for how long."""
+
+    def __init__(self) -> None:
+        from rich.console import Console as Rich
+
+        self._status = Rich(stderr=True).status("")
+
+    def show(self, text: str, began: float) -> None:
+        """Put a text into the live line."""
+        self._status.update(f"{text} [dim]{time.monotonic() - began:.1f} s[/dim]")
+        self._status.start()
+
+    def clear(self) -> None:
+        """Make room for a line that stays."""
+        self._status.stop()
+
+    stop = clear
+
+
+def painted(text: str, colour: str) -> str:
+    """The text in a colour where stderr is a terminal and nobody forbids colours."""
+    codes = {"green": 32, "yellow": 33, "red": 31}
+    if colour not in codes or "NO_COLOR" in os.environ or not sys.stderr.isatty():
+        return text
+    return f"\033[{codes[colour]}m{text}\033[0m"
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "(absent)"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "(none)"
+    text = str(value)
+    return text[:12] if len(text) == 64 else text

@@ -1,0 +1,75 @@
+"""From a host of the inventory to its catalog: the roles it has, their settings, and the resources these declare."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from carboy.applier.switch import Policy
+from carboy.catalog import Catalog
+from carboy.errors import DeclarationError
+from carboy.inventory import Host
+from carboy.inventory.suggest import did_you_mean
+from carboy.settings import resolve
+
+ROLES = Path(__file__).parent.parent / "roles"
+DEFAULT_ROLES = ("app", "gunicorn", "systemd", "logrotate", "release")
+VARIABLE = "carboy_roles"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What the inventory and the roles say of one host."""
+
+    host: Host
+    roles: tuple[str, ...]
+    settings: dict[str, Any]
+
+    @property
+    def app(self) -> str:
+        """The app's name."""
+        name: str = self.settings["app"].name
+        return name
+
+    @property
+    def policy(self) -> Policy:
+        """How switches are judged."""
+        policy: Policy = self.settings["release"].policy
+        return policy
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The resources of all roles, in order."""
+        modules = {role: importlib.import_module(f"roles.{role}") for role in self.roles}
+        return Catalog.of(
+            (role, resource)
+            for role, module in modules.items()
+            for resource in module.resources(self.host, self.settings[role])
+        )
+
+
+def declare(host: Host) -> Declaration:
+    """Read the roles and settings of a host; raises `DeclarationError` for anything that is not as declared."""
+    host.check()
+    known = {role: importlib.import_module(f"roles.{role}").Settings for role in _known()}
+    return Declaration(host, _roles(host), resolve(known, host))
+
+
+def _known() -> list[str]:
+    return sorted(path.stem for path in ROLES.glob("*.py") if path.stem != "__init__")
+
+
+def _roles(host: Host) -> tuple[str, ...]:
+    named = host.value(VARIABLE)
+    if named is None:
+        return DEFAULT_ROLES
+    if not isinstance(named, list) or not all(isinstance(role, str) for role in named):
+        raise DeclarationError(f"{VARIABLE} must be a list of names", where=host.where(VARIABLE))
+    for role in named:
+        if role not in _known():
+            hint = did_you_mean(role, _known()) or f"there are: {', '.join(_known())}"
+            raise DeclarationError(f"unknown role {role}", where=host.where(VARIABLE), hint=hint)
+    return tuple(named)

@@ -1,0 +1,34 @@
+"""The app's environment and secrets as a file that systemd reads before it starts the app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from carboy.catalog import Content
+from carboy.errors import DeclarationError
+
+ESCAPED = str.maketrans({character: "\\" + character for character in '\\"`$'})
+
+
+def content(environment: dict[str, str], secrets_file: Path | None, where: str) -> Content:
+    """NAME="value" lines, sorted; a secret wins over a plain variable of the same name."""
+    values = {**environment, **(_secrets(secrets_file, where) if secrets_file else {})}
+    for name, value in values.items():
+        if any(ord(character) < 32 and character not in "\n\t" for character in value):
+            raise DeclarationError(f"the value of {name} has a control character, which systemd would not pass on")
+    return Content.of("".join(f'{name}="{value.translate(ESCAPED)}"\n' for name, value in sorted(values.items())))
+
+
+def _secrets(path: Path, where: str) -> dict[str, str]:
+    """The YAML mapping of names to values in the controller's secrets file; errors never show a value."""
+    try:
+        found = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise DeclarationError(f"the secrets file cannot be read: {problem.strerror}", where=where) from problem
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise DeclarationError(f"{path} is not YAML", where=where, hint="write it as NAME: value lines") from None
+    if not isinstance(found, dict) or not all(isinstance(item, str) for pair in found.items() for item in pair):
+        raise DeclarationError(f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans")
+    return found

@@ -1,0 +1,129 @@
+"""One run on one host: the payload goes in, events come out, and what the host lacks is handed to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from carboy.applier.stream import MARKER
+from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, UnreachableError
+from carboy.inventory import Host
+from carboy.payload import BOOT
+from carboy.transport import NO_PYTHON, NO_SUDO, Connection
+
+if TYPE_CHECKING:
+    import paramiko
+
+Event = dict[str, Any]
+Need = dict[str, Any]
+Answer = Callable[[Need], bytes]
+NOISE_LINES = 5
+INSTALL_PYTHON = "apt-get -qq -o DPkg::Lock::Timeout=120 update; apt-get -qq -o DPkg::Lock::Timeout=120 install -y python3"
+
+
+def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+    """Run a payload on a host over one connection and one exec; returns the exit code that the host decided.
+
+    Every event but `want` goes to `sink`; raises `UnreachableError` if the host could not be asked, and
+    `OutcomeUnknownError` if it was, but nobody said how it ended.
+    """
+    with Connection(host) as connection:
+        try:
+            return _exchange(connection, payload, answer, sink)
+        except _NoPython:
+            sink({"event": "progress", "text": "the host has no python3: installing it with apt"})
+            _install_python(connection)
+            return _exchange(connection, payload, answer, sink)
+
+
+class _NoPython(Exception):
+    """The host has no Python to run the applier with."""
+
+
+def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+    channel = connection.start_as_root([connection.host.python, "-I", "-S", "-c", BOOT], payload)
+    ended: int | None = None
+    lines = channel.makefile("rb")
+    for event in _events(connection.host, channel, lines):
+        if event["event"] == "want":
+            _hand_over(channel, event["needs"], answer)
+            continue
+        ended = event["exit"] if event["event"] == "end" else ended
+        sink(event)
+    if ended is None:
+        raise OutcomeUnknownError(
+            "the connection ended before the host said how the run ended: outcome unknown",
+            where=f"host {connection.host.name}",
+            hint=f"the host finishes alone; look with: invoke status --host {connection.host.name}",
+        )
+    return ended
+
+
+def _events(host: Host, channel: paramiko.Channel, lines: BinaryIO) -> Iterator[Event]:
+    """The events after the marker; what a login shell printed before it is kept for the error message only."""
+    noise: list[str] = []
+    for line in lines:
+        if line.strip() == MARKER.encode():
+            break
+        noise.append(line.decode("utf-8", "replace").rstrip())
+    else:
+        raise _not_started(host, channel, noise)
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            # Half a line is what a cut connection leaves behind.
+            return
+
+
+def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exception:
+    """Why no applier answered: the exit code tells, the words only go into the message."""
+    said = channel.makefile_stderr("rb").read().decode("utf-8", "replace").splitlines()
+    where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
+    code = channel.recv_exit_status()
+    if code == NO_PYTHON:
+        return _NoPython()
+    if code == NO_SUDO:
+        why = "refused the password" if host.become_password is not None else "wants a password"
+        return UnreachableError(
+            f"no root: sudo {why}",
+            where=where,
+            hint=f"set ansible_become_password for {host.name}, or give {host.user} NOPASSWD in sudoers",
+        )
+    words = " / ".join([*said, *noise][-NOISE_LINES:]) or "nothing was said"
+    if code == -1:
+        return OutcomeUnknownError(f"the connection ended before anything began: {words}", where=where, hint="try again")
+    return UnreachableError(f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(host))
+
+
+def _by_hand(host: Host) -> str:
+    return f"try: ssh -p {host.port} {host.user}@{host.address} {host.python} --version"
+
+
+def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> None:
+    """Send what the host asked for; if something cannot be had, the host gets nothing and changes nothing."""
+    try:
+        for need in needs:
+            data = answer(need)
+            channel.sendall(b"%d\n" % len(data))
+            channel.sendall(data)
+    except CarboyError:
+        channel.shutdown_write()
+        raise
+    except OSError:
+        # The host went away; reading its last events tells why.
+        return
+
+
+def _install_python(connection: Connection) -> None:
+    channel = connection.start_as_root(["sh", "-c", INSTALL_PYTHON])
+    channel.shutdown_write()
+    said = channel.makefile("rb").read() + channel.makefile_stderr("rb").read()
+    if channel.recv_exit_status():
+        last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
+        raise FailedError(
+            f"the host has no python3 and apt could not install it: {' '.join(last)}",
+            where=f"host {connection.host.name}",
+            hint="install python3 (3.9 or newer) on the host, then deploy again",
+        )

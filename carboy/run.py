@@ -1,0 +1,140 @@
+"""One verb on many hosts: a run has a name, a holder, and ends with one exit code."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import secrets
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from carboy.catalog import Bytes
+from carboy.console import Console
+from carboy.declaration import Declaration
+from carboy.errors import CarboyError
+from carboy.payload import pack
+from carboy.remote import Event, Need, conduct
+from carboy.wheelhouse import Wheelhouse
+
+GRAVEST_FIRST = (6, 1, 4, 5, 3, 2, 0)
+
+
+def new_run() -> str:
+    """A name for a run: its time, and enough chance that two never meet."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def holder(run: str) -> dict[str, str]:
+    """Who does this run, from where, since when: what a lock and a history tell others."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"who": getpass.getuser(), "where": socket.gethostname(), "since": now, "run": run}
+
+
+@dataclass
+class Tally:
+    """What the events of one host add up to."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    events: list[Event] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        """Take one event in."""
+        self.events.append(event)
+        if event["event"] == "resource":
+            self.counts[event["status"]] += 1
+
+    def last(self, kind: str) -> Event:
+        """The last event of a kind, empty if there was none."""
+        return next((event for event in reversed(self.events) if event["event"] == kind), {})
+
+
+class Run:
+    """One verb, carried out host by host."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.name = new_run()
+        self.codes: dict[str, int] = {}
+
+    @property
+    def code(self) -> int:
+        """The exit code of all hosts together: the gravest of theirs."""
+        return next((code for code in GRAVEST_FIRST if code in self.codes.values()), 0)
+
+    def apply(self, declarations: Iterable[Declaration], *, check: bool, diff: bool, wait: float = 0) -> None:
+        """`deploy`, or with `check` `plan`."""
+        for declared in declarations:
+            args = {"catalog": declared.catalog.wire(), "check": check, "diff": diff, "wait": wait}
+            modules = tuple({type(resource).__module__.rpartition(".")[2] for _, resource in declared.catalog.entries})
+            tally = self.perform(declared, "apply", args, modules)
+            self._recap(declared.host.name, tally, check)
+            if check and tally.counts["changed"]:
+                self.codes[declared.host.name] = max(self.codes[declared.host.name], 2)
+
+    def rollback(self, declarations: Iterable[Declaration], *, to: str, check: bool, wait: float = 0) -> None:
+        """`rollback`, to the last healthy release or a named one."""
+        for declared in declarations:
+            args = {"to": to, "check": check, "wait": wait, "policy": asdict(declared.policy)}
+            self._recap(declared.host.name, self.perform(declared, "rollback", args), check)
+
+    def perform(self, declared: Declaration, verb: str, args: dict[str, Any], modules: tuple[str, ...] = ()) -> Tally:
+        """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
+        host, tally = declared.host, Tally()
+        common = {"app": declared.app, "run": self.name, "holder": holder(self.name)}
+        supply = Supply(declared.catalog.blobs if verb == "apply" else {})
+
+        def sink(event: Event) -> None:
+            tally.add(event)
+            self.console.event(host.name, event)
+
+        try:
+            self.codes[host.name] = conduct(host, pack(verb, {**common, **args}, modules), supply, sink)
+        except CarboyError as error:
+            self.codes[host.name] = error.exit_code
+            self.console.error(host.name, error)
+        return tally
+
+    def _recap(self, host: str, tally: Tally, check: bool) -> None:
+        """One line that says what became of a host."""
+        if self.console.machine or self.codes[host]:
+            return
+        seconds = time.monotonic() - self.console.began
+        changed = tally.counts["changed"]
+        words = [f"{changed} {'would change' if check else 'changed'}, {tally.counts['ok']} ok"] if tally.counts else []
+        switch, planned = tally.last("cutover"), tally.last("plan")
+        if planned:
+            words.append(f"would switch from {planned['before']} to {planned['release']}")
+        if switch:
+            words.append(f"{switch['release']} serves, cutover {switch['seconds']:.2f} s")
+            words.append(f"before: {switch['before'] or 'nothing'}")
+        self.console.line(f"{host}  {' · '.join(words) or 'done'} · {seconds:.1f} s in all", "green")
+
+
+class Supply:
+    """Answers what a host lacks: blobs of its catalog, and questions about packages."""
+
+    def __init__(self, blobs: dict[str, Bytes]) -> None:
+        self.blobs = blobs
+        self.house = Wheelhouse(self._text)
+
+    def __call__(self, need: Need) -> bytes:
+        """The bytes for one need."""
+        if "blob" in need:
+            data = {**self.blobs, **self.house.blobs}[need["blob"]]
+            return data if isinstance(data, bytes) else data.read_bytes()
+        answer = self.house.installer(need["installer"]) if "installer" in need else self.house.wheels(need["wheels"])
+        return json.dumps(answer).encode()
+
+    def _text(self, digest: str) -> str:
+        data = self.blobs[digest]
+        return (data if isinstance(data, bytes) else data.read_bytes()).decode()
+
+
+def debugging() -> bool:
+    """Whether tracebacks are wanted."""
+    return "CARBOY_DEBUG" in os.environ

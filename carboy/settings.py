@@ -1,0 +1,143 @@
+"""Settings of roles: the inventory's flat, prefixed variables as typed dataclasses, with everything strange refused.
+
+The role `gunicorn` with a field `workers: int` reads the variable `gunicorn_workers`. A field whose type is another
+role's settings is filled with those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import Any, get_type_hints
+
+from carboy.errors import DeclarationError
+from carboy.inventory.host import Host
+from carboy.inventory.suggest import did_you_mean, misspelt
+from carboy.inventory.typed import Duration, Mismatch, Size, convert, expected, shown
+
+Schema = dict[str, tuple[Field[Any], Any]]
+"""The fields of a role's settings that can be set, with their types."""
+
+__all__ = ["Duration", "Size", "resolve"]
+
+_FOREIGN = ("ansible_", "inventory_", "group_names")
+"""How names begin that Ansible itself gives a meaning to."""
+
+
+def resolve(roles: Mapping[str, type[Any]], host: Host) -> dict[str, Any]:
+    """The settings of each role for a host; one DeclarationError lists all that is wrong with them."""
+    run = _Resolution(roles, host)
+    found = {role: run.settings(role) for role in roles}
+    problems = [*run.problems, *_strangers(roles, host)]
+    if problems:
+        raise _together(problems, host)
+    return found
+
+
+def _together(problems: list[DeclarationError], host: Host) -> DeclarationError:
+    if len(problems) == 1:
+        return problems[0]
+    lines = [f"\n  {each.what} [{each.where}]{each.hint and f': {each.hint}'}" for each in problems]
+    what = f"{len(problems)} settings are wrong{''.join(lines)}"
+    return DeclarationError(what, where=f"host {host.name}", hint="correct each where it is written")
+
+
+class _Resolution:
+    """One pass over the roles of one host; problems are gathered, not raised."""
+
+    def __init__(self, roles: Mapping[str, type[Any]], host: Host) -> None:
+        self.problems: list[DeclarationError] = []
+        self._roles = roles
+        self._schemas = {role: _schema(settings) for role, settings in roles.items()}
+        self._host = host
+        self._done: dict[str, Any] = {}
+        self._open: list[str] = []
+
+    def settings(self, role: str) -> Any:
+        """The role's settings, None if they have a problem."""
+        if role in self._open:
+            raise DeclarationError(f"roles need each other's settings: {' > '.join([*self._open, role])}")
+        if role not in self._done:
+            self._open.append(role)
+            self._done[role] = self._built(role)
+            self._open.pop()
+        return self._done[role]
+
+    def _built(self, role: str) -> Any:
+        before = len(self.problems)
+        given = dict(self._given(role))
+        if len(self.problems) > before or any(given[name] is None for name in _needs(self._schemas[role])):
+            return None
+        settings = self._roles[role](**given)
+        problems = settings.validate() if hasattr(settings, "validate") else ()
+        self.problems += [
+            DeclarationError(f"{role}_{name}: {problem}", where=self._where(role, name)) for name, problem in problems
+        ]
+        return settings
+
+    def _given(self, role: str) -> Iterator[tuple[str, Any]]:
+        for name, (field, kind) in self._schemas[role].items():
+            try:
+                if is_dataclass(kind):
+                    yield name, self.settings(self._owner(role, name, kind))
+                elif f"{role}_{name}" in self._host.variables:
+                    yield name, self._converted(role, name, kind)
+                elif _required(field):
+                    raise self._missing(role, name, kind)
+            except DeclarationError as problem:
+                self.problems.append(problem)
+
+    def _owner(self, role: str, name: str, kind: Any) -> str:
+        for owner, settings in self._roles.items():
+            if settings is kind:
+                return owner
+        what = f"the role {role} needs {kind.__module__}.{kind.__qualname__}, the settings of a role that is not here"
+        raise DeclarationError(what, where=self._where(role, name), hint="give the host that role too")
+
+    def _converted(self, role: str, name: str, kind: Any) -> Any:
+        variable = f"{role}_{name}"
+        try:
+            return convert(self._host.value(variable), kind)
+        except Mismatch as error:
+            path = variable + error.path
+            what = f"{path}: expected {error.expected}, got {shown(error.got, path)}"
+            raise DeclarationError(what, where=self._where(role, name), hint=error.hint) from error
+
+    def _missing(self, role: str, name: str, kind: Any) -> DeclarationError:
+        hint = f"set {role}_{name} to {expected(kind)}"
+        return DeclarationError(f"{role}_{name} is not set", where=self._where(role, name), hint=hint)
+
+    def _where(self, role: str, name: str) -> str:
+        origin = self._host.origins.get(f"{role}_{name}")
+        return f"{f'{origin}, ' if origin else ''}setting {role}.{name}, host {self._host.name}"
+
+
+def _schema(settings: type[Any]) -> Schema:
+    hints = get_type_hints(settings)
+    return {field.name: (field, hints[field.name]) for field in fields(settings) if field.init}
+
+
+def _required(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _needs(schema: Schema) -> list[str]:
+    return [name for name, (_, kind) in schema.items() if is_dataclass(kind)]
+
+
+def _strangers(roles: Mapping[str, type[Any]], host: Host) -> Iterator[DeclarationError]:
+    """Variables that look like a role's setting and are none."""
+    known = {role: _variables(role, _schema(settings)) for role, settings in roles.items()}
+    every = tuple(name for names in known.values() for name in names)
+    for variable in host.variables:
+        if variable not in every and not variable.startswith(_FOREIGN):
+            owner = max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
+            near = misspelt(variable, every)
+            if owner or near:
+                hint = f"did you mean {near!r}?" if near else did_you_mean(variable, known[owner or ""])
+                yield DeclarationError(f"{variable} is no setting of a role", where=host.where(variable), hint=hint)
+
+
+def _variables(role: str, schema: Schema) -> list[str]:
+    needs = _needs(schema)
+    return [f"{role}_{name}" for name in schema if name not in needs]

@@ -1,0 +1,113 @@
+"""The app's own files: a folder, or a git repository at a ref."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import json
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from carboy.catalog import Content
+from carboy.errors import DeclarationError
+
+ALWAYS_LEFT_OUT = (".git", ".hg", "__pycache__", "*.pyc", ".venv", ".carboy", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+CHECKOUTS = Path(".carboy/git")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The tree of an app: what it is called in version control, and each file by its path in the tree."""
+
+    revision: str
+    files: dict[str, Path]
+
+    def manifest(self) -> Content:
+        """The list of [path, mode, sha256] that identifies the tree."""
+        contents = {name: Content.of(path) for name, path in sorted(self.files.items())}
+        entries = [[name, _mode(self.files[name]), content.sha256] for name, content in contents.items()]
+        return Content.of(json.dumps(entries), names=tuple(contents.values()))
+
+    def text(self, name: str) -> str | None:
+        """A file of the tree as text; None where there is none."""
+        return self.files[name].read_text(encoding="utf-8") if name in self.files else None
+
+
+def load(place: str, *, ref: str = "", include: tuple[str, ...] = (), exclude: tuple[str, ...] = (), where: str = "") -> Source:
+    """The files below `place`: a folder, or with `ref` a git repository at that commit, tag or branch.
+
+    `include` names the top-level entries to take (all if empty), `exclude` shell patterns of names to leave out.
+    Raises `DeclarationError` if there is no such folder, repository or ref.
+    """
+    if not place:
+        return Source("", {})
+    root, revision = _checkout(place, ref, where) if ref else (Path(place).expanduser(), "")
+    if not root.is_dir():
+        raise DeclarationError(f"no folder {place}", where=where, hint="app_source names the app's folder or repository")
+    for name in include:
+        if not (root / name).exists():
+            raise DeclarationError(f"no {name} in {place}", where=where, hint="app_include names entries of app_source")
+    files = {path.relative_to(root).as_posix(): path for path in _walk(root, exclude) if _taken(path, root, include)}
+    return Source(revision or _described(root), files)
+
+
+def _walk(folder: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if any(fnmatch.fnmatch(path.name, pattern) for pattern in (*ALWAYS_LEFT_OUT, *exclude)):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path, exclude)
+        elif path.is_file():
+            yield path
+
+
+def _taken(path: Path, root: Path, include: tuple[str, ...]) -> bool:
+    return not include or path.relative_to(root).parts[0] in include
+
+
+def _mode(path: Path) -> str:
+    return "0755" if path.stat().st_mode & 0o100 else "0644"
+
+
+def _described(root: Path) -> str:
+    """The git commit of a folder, with a mark if files differ from it; empty where git knows nothing of it."""
+    if not any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents)):
+        return ""
+    done = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12"], capture_output=True, text=True
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
+    """Bring the repository into the cache and lay out the tree of `ref`, which is kept by its commit."""
+    mirror = CHECKOUTS / sha256(place.encode()).hexdigest()[:12]
+    if not mirror.exists():
+        _git("clone", "--quiet", "--mirror", "--", place, str(mirror), where=where)
+    else:
+        _git("-C", str(mirror), "fetch", "--quiet", "--prune", where=where)
+    found = _git("-C", str(mirror), "rev-parse", "--verify", "--end-of-options", ref + "^{commit}", where=where)
+    commit = found.decode().strip()
+    tree = CHECKOUTS / f"{mirror.name}-{commit}"
+    if not tree.exists():
+        archive = _git("-C", str(mirror), "archive", "--format=tar", commit, where=where)
+        draft = Path(tempfile.mkdtemp(dir=CHECKOUTS))
+        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+            packed.extractall(draft, filter="data")
+        draft.rename(tree)
+    return tree, commit[:12]
+
+
+def _git(*arguments: str, where: str) -> bytes:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
+    except FileNotFoundError as problem:
+        raise DeclarationError("git is not installed here", where=where, hint="install git, or use a folder") from problem
+    except subprocess.CalledProcessError as problem:
+        said = problem.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["git failed"]
+        raise DeclarationError(said[0], where=where, hint="check app_source and app_ref") from problem

@@ -1,0 +1,55 @@
+"""Texts from `templates/`, rendered with jinja2; an undefined variable is an error, never an empty string."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from carboy.catalog import Content
+from carboy.errors import DeclarationError
+
+FOLDER = Path(__file__).parent.parent / "templates"
+
+
+def template(name: str, **variables: Any) -> Content:
+    """Render `templates/<name>`; raises `DeclarationError` with the template's own line on any mistake in it."""
+    try:
+        return Content.of(_environment().get_template(name).render(variables))
+    except jinja2.UndefinedError as problem:
+        raise DeclarationError(f"undefined in a template: {problem.message}", where=_place(name, problem)) from problem
+    except jinja2.TemplateNotFound as problem:
+        raise DeclarationError(f"no template {name}", where=str(FOLDER)) from problem
+    except jinja2.TemplateSyntaxError as problem:
+        raise DeclarationError(f"template syntax: {problem.message}", where=f"{name}:{problem.lineno}") from problem
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["py"] = _literal
+    return environment
+
+
+def _literal(value: Any) -> str:
+    """The value as Python source; text first, which is what makes an undefined value an error."""
+    str(value)
+    return repr(value)
+
+
+def _place(name: str, problem: Exception) -> str:
+    """The template and the line where rendering stopped."""
+    trace, line = problem.__traceback__, 0
+    while trace:
+        if trace.tb_frame.f_code.co_filename.endswith(name):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"templates/{name}:{line}" if line else f"templates/{name}"

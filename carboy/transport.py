@@ -1,0 +1,117 @@
+"""One SSH connection to one host: checked host key, no stalls, and commands as root."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from carboy.errors import UnreachableError
+from carboy.inventory import Host
+
+if TYPE_CHECKING:
+    import paramiko
+
+KEEPALIVE_SECONDS = 5
+DEAD_PEER_SECONDS = 25
+NO_SUDO, NO_PYTHON = 77, 78
+
+
+class Connection:
+    """An open SSH connection; use as a context manager."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def __enter__(self) -> Connection:
+        self._fabric = _fabric(self.host)
+        _open(self.host, self._fabric)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._fabric.close()
+
+    def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
+        """Run a command line of the host's login shell; `stdin` is sent at once and stays open."""
+        channel: paramiko.Channel = self._fabric.create_session()
+        channel.exec_command(command)
+        channel.sendall(stdin)
+        return channel
+
+    def start_as_root(self, program: list[str], stdin: bytes = b"") -> paramiko.Channel:
+        """Run a program as root: as it is, by `sudo -n`, or with the password as the first line of its stdin."""
+        password = self.host.become_password
+        script = as_root(program, become=self.host.become, asks=password is not None)
+        first = b"" if password is None else password.encode() + b"\n"
+        return self.start(f"exec sh -c {shlex.quote(script)}", first + stdin)
+
+
+def as_root(program: list[str], *, become: bool, asks: bool) -> str:
+    """The sh script that runs `program` as root; exit codes 77 and 78 say that there is no sudo or no such program."""
+    run = shlex.join(program)
+    drop = "IFS= read -r _; " if asks else ""
+    found = f"command -v {shlex.quote(program[0])} >/dev/null || exit {NO_PYTHON}; "
+    if not become:
+        return f"{drop}{found}exec {run}"
+    root = f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; '
+    if not asks:
+        # The question whether sudo works costs a process, so it is only asked when the program failed to start.
+        return f"{found}{root}sudo -n {run}; s=$?; [ $s = 0 ] || sudo -n true 2>/dev/null || exit {NO_SUDO}; exit $s"
+    free = f"if sudo -n true 2>/dev/null; then {drop}exec sudo -n {run}; fi; "
+    asked = f"sudo -S -p '' {run}; s=$?; [ $s = 0 ] || exit {NO_SUDO}"
+    return f"{found}{root}{free}{asked}"
+
+
+def _fabric(host: Host) -> Any:
+    import fabric  # here, because it takes a third of a second and most errors are found before it is needed
+
+    secrets = {"key_filename": str(host.key_file) if host.key_file else None, "password": host.password}
+    given = {key: value for key, value in secrets.items() if value is not None}
+    alone = {"allow_agent": False, "look_for_keys": False} if host.key_file else {}
+    return fabric.Connection(
+        host.address,
+        user=host.user,
+        port=host.port,
+        connect_timeout=host.connect_timeout,
+        connect_kwargs={**given, **alone, "banner_timeout": host.connect_timeout, "auth_timeout": host.connect_timeout},
+    )
+
+
+def _open(host: Host, connection: Any) -> None:
+    import paramiko
+
+    from carboy import hostkeys
+
+    where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
+    hostkeys.load(connection.client)
+    connection.client.set_missing_host_key_policy(hostkeys.Refuse(host))
+    try:
+        connection.open()
+    except paramiko.BadHostKeyException as problem:
+        shown = hostkeys.fingerprint(problem.key)
+        raise UnreachableError(
+            f"the host key of {host.name} has CHANGED: it shows {shown}, another one is pinned",
+            where=where,
+            hint=f"if the host was made anew: invoke trust --host {host.name}; if not, somebody is in between",
+        ) from problem
+    except paramiko.AuthenticationException as problem:
+        raise UnreachableError(
+            f"the host refused {host.user}'s key", where=where, hint=f"try: ssh -v -p {host.port} {host.user}@{host.address}"
+        ) from problem
+    except (OSError, EOFError, paramiko.SSHException) as problem:
+        raise UnreachableError(f"no SSH connection: {_words(problem)}", where=where, hint="is the host up?") from problem
+    _tune(connection.transport)
+
+
+def _tune(transport: paramiko.Transport) -> None:
+    transport.set_keepalive(KEEPALIVE_SECONDS)
+    line = transport.sock
+    # paramiko leaves Nagle on, which costs 40 ms a command; and a dead peer must not hang a person for minutes.
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+
+
+def _words(problem: Exception) -> str:
+    return "timed out" if isinstance(problem, TimeoutError) else str(problem) or type(problem).__name__

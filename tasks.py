@@ -1,0 +1,59 @@
+"""The verbs: `invoke deploy --host prod1` and its kin. Each is thin; the work is in `carboy/`."""
+
+from __future__ import annotations
+
+import json as jsonlib
+
+from invoke import Collection
+
+from carboy.cli import Control, verb
+
+
+@verb(check="only say what would change", diff="show changes of text", wait="seconds to wait for another run's lock")
+def deploy(control: Control, check: bool = False, diff: bool = False, wait: int = 0) -> None:
+    """Bring hosts to what the inventory declares, and switch to the release without dropping a request."""
+    control.run.apply(control.declared(), check=check, diff=diff, wait=wait)
+
+
+@verb()
+def plan(control: Control) -> None:
+    """Say what a deploy would change, with the differences; changes nothing, exits 2 on drift."""
+    control.run.apply(control.declared(), check=True, diff=True)
+
+
+@verb(to="a release by name or digest (default: the last healthy one)", check="only say", wait="seconds for the lock")
+def rollback(control: Control, to: str = "", check: bool = False, wait: int = 0) -> None:
+    """Bring back exactly what ran before: code, packages, configuration and units."""
+    control.run.rollback(control.declared(), to=to, check=check, wait=wait)
+
+
+@verb()
+def status(control: Control) -> None:
+    """Which release serves, since when, and how well."""
+    for declared in control.declared():
+        control.run.perform(declared, "inspect", {"verb": "status"})
+
+
+@verb()
+def history(control: Control) -> None:
+    """Every switch there was: when, who, what, and how it ended."""
+    for declared in control.declared():
+        control.run.perform(declared, "inspect", {"verb": "history"})
+
+
+@verb(follow="go on with each new line", lines="how many earlier lines", access="the access log, not the error log")
+def logs(control: Control, follow: bool = False, lines: int = 50, access: bool = False) -> None:
+    """The app's log, as it is written."""
+    for declared in control.declared():
+        file = f"{declared.settings['app'].logs}/{'access' if access else 'error'}.log"
+        control.run.perform(declared, "logs", {"file": file, "follow": follow, "lines": lines})
+
+
+@verb()
+def catalog(control: Control) -> None:
+    """Print exactly what would travel, as JSON."""
+    for declared in control.declared():
+        print(jsonlib.dumps({"host": declared.host.name, "catalog": declared.catalog.wire()}, indent=1))
+
+
+namespace = Collection(deploy, plan, rollback, status, history, logs, catalog)

@@ -1,0 +1,27 @@
+"""Inventories written into a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from carboy.inventory import Inventory, load
+
+Write = Callable[..., Inventory]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Write:
+    """Writes hosts.yml and other files, given as path=text, and loads the inventory."""
+
+    def write(hosts: str, files: dict[str, str] | None = None, **extra: object) -> Inventory:
+        for name, text in {"hosts.yml": hosts, **(files or {})}.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(dedent(text), encoding="utf-8")
+        return load([tmp_path / "hosts.yml"], extra)
+
+    return write
