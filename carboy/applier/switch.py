@@ -12,7 +12,7 @@ from carboy.applier.host import ENVIRONMENT, link
 from carboy.applier.prune import prune
 from carboy.applier.resource import Failure, Stranded
 from carboy.applier.store import HEALTHY, Store
-from carboy.applier.units import Units
+from carboy.applier.units import NOT_RELOADED, Units
 
 PUBLIC_SECONDS = 5.0
 WATCH_PAUSE = 0.1
@@ -85,6 +85,7 @@ class Switch:
     def _serve(self, release: str) -> subprocess.Popen[bytes]:
         """Start the release beside the others, choose it, and begin to stop the others, which drain."""
         state = self.units.read()
+        self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
         others = [self.units.instance(name) for name in state.serving if name != release]
         moves = self._listener_moves(release)
         restart = release in state.serving and not self.units.as_released(release)

@@ -25,11 +25,12 @@ def show(host: Host, *units: str) -> Dict[str, Dict[str, str]]:
 
 
 def install(host: Host, path: Path, text: bytes) -> None:
-    """Put a unit file in place; systemd reads it at the next `settle`."""
-    if not path.exists() or path.read_bytes() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, text)
-        host.stale_units = True
+    """Put a unit file in place; if systemd may have read another text there, the next `settle` makes it read anew."""
+    if path.exists() and path.read_bytes() == text:
+        return
+    host.stale_units = host.stale_units or path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, text)
 
 
 def settle(host: Host) -> None:

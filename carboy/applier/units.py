@@ -10,6 +10,8 @@ from carboy.applier import systemd
 from carboy.applier.host import link, remove
 from carboy.applier.store import Store
 
+NOT_RELOADED = "not reloaded"
+
 
 @dataclass(frozen=True)
 class Units:
@@ -50,7 +52,7 @@ class Units:
             serving=sorted(_release(name) for name in running if name.startswith(self.store.app + "@")),
             candidates=sorted(_release(name) for name in running if not name.startswith(self.store.app + "@")),
             chosen=self._chosen(),
-            socket=shown[self.socket]["ActiveState"],
+            socket=_socket(shown[self.socket]),
             shown=shown,
         )
 
@@ -74,13 +76,13 @@ class Units:
 
         The links are what `systemctl enable` makes; made here, both decisions cost a single reload.
         """
+        self.store.host.stale_units = self.store.host.stale_units or self._chosen() != release
         systemd.install(self.store.host, self._choice, ("[Socket]\nService=%s\n" % self.instance(release)).encode())
         self._want("multi-user.target", self.instance(release))
         self._want("sockets.target", self.socket)
         for path in self._enabled():
             if path.name != self.instance(release):
                 remove(path)
-                self.store.host.stale_units = True
         systemd.settle(self.store.host)
 
     def retire(self, release: str) -> None:
@@ -99,7 +101,6 @@ class Units:
         path = self.store.host.at("%s/%s.wants/%s" % (systemd.UNITS, target, unit))
         path.parent.mkdir(exist_ok=True)
         link(path, "%s/%s" % (systemd.UNITS, unit))
-        self.store.host.stale_units = True
 
     def _chosen(self) -> Optional[str]:
         """The release that both the socket and the next boot would start; None where they disagree."""
@@ -117,6 +118,10 @@ class State:
     chosen: Optional[str]
     socket: str
     shown: Dict[str, Dict[str, str]]
+
+
+def _socket(unit: Dict[str, str]) -> str:
+    return NOT_RELOADED if unit["NeedDaemonReload"] == "yes" else unit["ActiveState"]
 
 
 def _release(instance: str) -> str:

@@ -38,9 +38,11 @@ def up(state: Path) -> ContainerHost:
 
 
 def test_up_of_a_running_sandbox_changes_nothing(state: Path, up: ContainerHost) -> None:
-    """A second `up` returns the same host, without a reboot."""
+    """A second `up` returns the same host, without a reboot and without a word."""
+    said: list[str] = []
     up.container.exec("touch", "/run/this-boot")
-    assert sandbox.up("h3", progress=print, state=state) == up
+    assert sandbox.up("h3", progress=said.append, state=state) == up
+    assert not said
     up.container.exec("test", "-e", "/run/this-boot")
 
 
@@ -89,6 +91,12 @@ def test_limits_of_units_hold(up: ContainerHost) -> None:
     up.container.shell(limited.format("400M"))
     with pytest.raises(SandboxError):
         up.container.shell(limited.format("20M -p MemorySwapMax=0"))
+
+
+def test_hosts_do_not_share_cgroups(up: ContainerHost) -> None:
+    """No unit lives outside the host's own cgroup namespace, where its namesake on another host would be."""
+    places = up.container.exec("cat", "/proc/1/cgroup")
+    assert "/init.scope" in places and ".." not in places
 
 
 def test_a_reboot_comes_back_the_same(state: Path, up: ContainerHost) -> None:

@@ -3,8 +3,8 @@
 set -eu
 public_key=$1 cgroup=$2
 
-# Without a hierarchy of its own, systemd on cgroup v1 ignores MemoryMax, CPUQuota and TasksMax without a word.
-# podman lays the machine's hierarchy over the one that belongs to this cgroup namespace: take that off again.
+# On cgroup v1 podman lays the machine's name=systemd hierarchy over the one of this cgroup namespace. Left there, the
+# units of all hosts would share cgroups, and stopping one on this host could kill its namesake on another.
 if [ "$cgroup" = own ] && [ -d /sys/fs/cgroup/systemd ]; then
     umount -R /sys/fs/cgroup/systemd 2>/dev/null || true
     mountpoint -q /sys/fs/cgroup/systemd ||
