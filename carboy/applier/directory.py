@@ -34,8 +34,8 @@ class Directory(Resource):
     def repair(self, host: Host, drift: Drift) -> None:
         """Make the directory and its parents, then mend mode and owner."""
         path = host.at(self.path)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise Failure("%s is in the way: not a directory" % self.path, hint="move it away, then deploy again") from None
+        # A link is not followed: the owner and mode of whatever it leads to were never declared.
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise Failure("%s is in the way: not a directory" % self.path, hint="move it away, then deploy again")
+        path.mkdir(parents=True, exist_ok=True)
         own(path, self.mode, self.owner, self.group)

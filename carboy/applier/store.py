@@ -54,13 +54,16 @@ class Store:
     def history(self) -> List[Record]:
         """Every switch there was, oldest first; a line that a crash cut short is passed over."""
         path = self.home / "history.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return [record for record in map(_parsed, lines) if record]
 
     def remember(self, **record: Any) -> None:
         """Append one switch to the history, safely on disk."""
-        with open(self.home / "history.jsonl", "a") as target:
-            target.write(json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **record}) + "\n")
+        line = json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **record}) + "\n"
+        path = self.home / "history.jsonl"
+        torn = path.exists() and not path.read_bytes().endswith(b"\n")
+        with open(path, "a") as target:
+            target.write("\n" + line if torn else line)
             target.flush()
             os.fsync(target.fileno())
 
@@ -72,3 +75,11 @@ class Store:
 
     def _usable(self, release: str, digest: str) -> bool:
         return self.record(release).get("digest") == digest and (self.path(release) / "venv/bin/python").exists()
+
+
+def _parsed(line: str) -> Record:
+    try:
+        record: Record = json.loads(line)
+        return record
+    except ValueError:
+        return {}

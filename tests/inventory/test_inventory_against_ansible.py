@@ -58,7 +58,7 @@ HANDWRITTEN = {
     "group_vars/web/a": "b: first\nonly: '{{ a }}'",
     "group_vars/web/sub/deep.yaml": "deep: 1\nb: sub",
     "group_vars/web/.hidden.yml": "b: hidden",
-    "group_vars/web/backup.yml~": "b: backup",
+    "group_vars/web/zz~": "b: backup",
     "group_vars/web/notes.txt": "b: notes",
     "group_vars/front": "first: bare\nansible_group_priority: 3",
     "group_vars/front.yml": "first: suffix",

@@ -95,12 +95,15 @@ def test_folder_of_several_files(tmp_path: Path) -> None:
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
-    """What a later source says about a host replaces what an earlier one said."""
+    """What a later source, or the group_vars beside it, says about a host replaces what an earlier one said."""
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
+        (tmp_path / name / "group_vars").mkdir(parents=True)
         (tmp_path / name / "hosts.yml").write_text(f"all: {{hosts: {{h: {{x: {name}, {name}: 1}}}}}}")
-    found = load([tmp_path / "one" / "hosts.yml", tmp_path / "two"])
-    assert [found.hosts["h"].value(name) for name in ("x", "one", "two")] == ["two", 1, 1]
+        (tmp_path / name / "group_vars" / "all.yml").write_text(f"y: {name}")
+    one, two = tmp_path / "one", tmp_path / "two" / "hosts.yml"
+    host = load([one, two]).hosts["h"]
+    assert [host.value(name) for name in ("x", "y", "one", "two")] == ["two", "two", 1, 1]
+    assert load([one, two, one]).hosts["h"].value("y") == "one"
 
 
 @pytest.mark.parametrize(
