@@ -6,6 +6,7 @@ import json as jsonlib
 
 from invoke import Collection
 
+from carboy import hostkeys, sandbox
 from carboy.cli import Control, verb
 
 
@@ -56,4 +57,25 @@ def catalog(control: Control) -> None:
         print(jsonlib.dumps({"host": declared.host.name, "catalog": declared.catalog.wire()}, indent=1))
 
 
-namespace = Collection(deploy, plan, rollback, status, history, logs, catalog)
+@verb(yes="pin without asking (compare the fingerprint first)")
+def trust(control: Control, yes: bool = False) -> None:
+    """Show the fingerprint of a host's key, and pin the key in known_hosts."""
+    for host in control.hosts:
+        hostkeys.trust(host, yes=yes)
+
+
+@verb()
+def up(control: Control) -> None:
+    """Have the sandbox run: a throw-away container host named sandbox, with ssh -F .carboy/ssh_config sandbox."""
+    host = sandbox.up(progress=control.console.line)
+    control.console.line(f"{host.name} is up: ssh -F .carboy/ssh_config {host.name}, app at {host.url} once deployed")
+
+
+@verb()
+def down(control: Control) -> None:
+    """Remove the sandbox and all on it."""
+    control.console.line("sandbox removed" if sandbox.down() else "there was no sandbox")
+
+
+namespace = Collection(deploy, plan, rollback, status, history, logs, catalog, trust)
+namespace.add_collection(Collection("sandbox", up, down))

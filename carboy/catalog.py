@@ -46,7 +46,9 @@ class Catalog:
     def of(cls, entries: Iterable[Entry]) -> Catalog:
         """Collect the blobs that the resources name."""
         listed = tuple(entries)
-        return cls(listed, {content.sha256: content.data for content in _contents([resource for _, resource in listed])})
+        return cls(
+            listed, {content.sha256: content.data for content in _contents([resource for _, resource in listed])}
+        )
 
     def wire(self) -> list[list[Any]]:
         """The catalog as JSON knows it, and as `carboy.applier.apply.decode` reads it."""

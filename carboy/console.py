@@ -28,7 +28,9 @@ class Console:
     def __enter__(self) -> Console:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -59,7 +61,7 @@ class Console:
         if self._live:
             self._live.show(f"{host}: {event['text']}", self.began)
         else:
-            self.line(f"{host}  {event['text']} …")
+            self.line(f"{host}  {event['text']}")
 
     def _on_resource(self, host: str, event: Event) -> None:
         status = event["status"]
@@ -76,6 +78,26 @@ class Console:
     def _drift(self, event: Event) -> None:
         for key, (current, desired) in event.get("drift", {}).items():
             self.line(f"    {key}: {_short(current)} -> {_short(desired)}")
+
+    def _on_serving(self, host: str, event: Event) -> None:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["since"]))
+        mark = "serves" if event["chosen"] else "runs, but is not the chosen release"
+        revision = f" ({event['revision']})" if event["revision"] else ""
+        print(f"{host}  {event['release']}{revision} {mark} since {since}")
+        print(f"{host}    main process {event['pid']}, {event['restarts']} restarts, health {event['health']}")
+
+    def _on_status(self, host: str, event: Event) -> None:
+        if not event["serving"]:
+            print(f"{host}  no release of {event['app']} serves")
+        print(f"{host}  public socket {event['socket']}; releases kept: {', '.join(event['releases']) or 'none'}")
+
+    def _on_switch(self, host: str, event: Event) -> None:
+        why = f": {event['why']}" if event.get("why") else ""
+        who = f"{event['who']}@{event['where']}"
+        print(f"{host}  {event['time']}  {event['action']:<8}  {event['release']}  {event['outcome']:<7}  {who}{why}")
+
+    def _on_log(self, host: str, event: Event) -> None:  # noqa: ARG002 - every event has this form
+        print(event["line"], flush=True)
 
     def _on_failed(self, host: str, event: Event) -> None:
         for line in event["details"].splitlines():

@@ -30,5 +30,7 @@ def _secrets(path: Path, where: str) -> dict[str, str]:
     except (yaml.YAMLError, UnicodeDecodeError):
         raise DeclarationError(f"{path} is not YAML", where=where, hint="write it as NAME: value lines") from None
     if not isinstance(found, dict) or not all(isinstance(item, str) for pair in found.items() for item in pair):
-        raise DeclarationError(f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans")
+        raise DeclarationError(
+            f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans"
+        )
     return found

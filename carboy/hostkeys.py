@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class Refuse(paramiko.MissingHostKeyPolicy):
     def __init__(self, host: Host) -> None:
         self.host = host
 
-    def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:
+    def missing_host_key(self, client: Any, hostname: str, key: paramiko.PKey) -> None:  # noqa: ARG002 - paramiko's form
         """Called by paramiko for a host without any pinned key."""
         raise UnreachableError(
             f"the host key of {self.host.name} is not known: {key.get_name()} {fingerprint(key)}",
@@ -60,7 +61,23 @@ def offered(host: Host) -> paramiko.PKey:
             transport.start_client(timeout=host.connect_timeout)
             return transport.get_remote_server_key()
     except (OSError, paramiko.SSHException) as problem:
-        raise UnreachableError(f"no host key to be had: {problem}", where=f"host {host.name} ({entry(host)})") from problem
+        raise UnreachableError(
+            f"no host key to be had: {problem}", where=f"host {host.name} ({entry(host)})"
+        ) from problem
+
+
+def trust(host: Host, *, yes: bool) -> None:
+    """Show a host's key and pin it, after a person has compared its fingerprint (or says so with `yes`)."""
+    key = offered(host)
+    print(f"{host.name} ({entry(host)}) shows {key.get_name()} {fingerprint(key)}", file=sys.stderr)
+    if not yes and not _confirmed():
+        raise UnreachableError("not pinned", where=f"host {host.name}", hint="nothing was written")
+    print(f"pinned in {pin(host, key)}", file=sys.stderr)
+
+
+def _confirmed() -> bool:
+    print("is that the fingerprint on the host's console? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def pin(host: Host, key: paramiko.PKey) -> Path:

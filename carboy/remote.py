@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from carboy.applier.stream import MARKER
 from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, UnreachableError
@@ -19,7 +19,9 @@ Event = dict[str, Any]
 Need = dict[str, Any]
 Answer = Callable[[Need], bytes]
 NOISE_LINES = 5
-INSTALL_PYTHON = "apt-get -qq -o DPkg::Lock::Timeout=120 update; apt-get -qq -o DPkg::Lock::Timeout=120 install -y python3"
+INSTALL_PYTHON = (
+    "apt-get -qq -o DPkg::Lock::Timeout=120 update; apt-get -qq -o DPkg::Lock::Timeout=120 install -y python3"
+)
 
 
 def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
@@ -44,7 +46,7 @@ class _NoPython(Exception):
 def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
     channel = connection.start_as_root([connection.host.python, "-I", "-S", "-c", BOOT], payload)
     ended: int | None = None
-    lines = channel.makefile("rb")
+    lines: Iterator[bytes] = iter(channel.makefile("rb"))
     for event in _events(connection.host, channel, lines):
         if event["event"] == "want":
             _hand_over(channel, event["needs"], answer)
@@ -60,7 +62,7 @@ def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Call
     return ended
 
 
-def _events(host: Host, channel: paramiko.Channel, lines: BinaryIO) -> Iterator[Event]:
+def _events(host: Host, channel: paramiko.Channel, lines: Iterator[bytes]) -> Iterator[Event]:
     """The events after the marker; what a login shell printed before it is kept for the error message only."""
     noise: list[str] = []
     for line in lines:
@@ -93,8 +95,12 @@ def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exc
         )
     words = " / ".join([*said, *noise][-NOISE_LINES:]) or "nothing was said"
     if code == -1:
-        return OutcomeUnknownError(f"the connection ended before anything began: {words}", where=where, hint="try again")
-    return UnreachableError(f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(host))
+        return OutcomeUnknownError(
+            f"the connection ended before anything began: {words}", where=where, hint="try again"
+        )
+    return UnreachableError(
+        f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(host)
+    )
 
 
 def _by_hand(host: Host) -> str:

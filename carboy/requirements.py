@@ -15,12 +15,14 @@ MAX_DEPTH = 10
 
 
 def content(tree: Source, file: str, lines: tuple[str, ...], where: str) -> Content:
-    """Everything to install, one requirement a line; raises `DeclarationError` if there is nothing or a file is missing."""
+    """Everything to install, a requirement a line; raises `DeclarationError` for nothing at all or a missing file."""
     named = [*_read(tree, file, where, 0)] if file in tree.files or (tree.files and not lines) else []
     text = "\n".join(line for line in [*named, *lines] if line.strip() and not line.strip().startswith("#"))
     if not text:
         raise DeclarationError(
-            "the app requires nothing, not even a server", where=where, hint="name a file in app_requirements, or app_requires"
+            "the app requires nothing, not even a server",
+            where=where,
+            hint="name a file in app_requirements, or app_requires",
         )
     return Content.of(text + "\n")
 

@@ -78,14 +78,20 @@ class _Resolution:
     def _given(self, role: str) -> Iterator[tuple[str, Any]]:
         for name, (field, kind) in self._schemas[role].items():
             try:
-                if is_dataclass(kind):
-                    yield name, self.settings(self._owner(role, name, kind))
-                elif f"{role}_{name}" in self._host.variables:
-                    yield name, self._converted(role, name, kind)
-                elif _required(field):
-                    raise self._missing(role, name, kind)
+                if is_dataclass(kind) or self._is_set(role, name) or _required(field):
+                    yield name, self._value(role, name, kind)
             except DeclarationError as problem:
                 self.problems.append(problem)
+
+    def _is_set(self, role: str, name: str) -> bool:
+        return f"{role}_{name}" in self._host.variables
+
+    def _value(self, role: str, name: str, kind: Any) -> Any:
+        if is_dataclass(kind):
+            return self.settings(self._owner(role, name, kind))
+        if not self._is_set(role, name):
+            raise self._missing(role, name, kind)
+        return self._converted(role, name, kind)
 
     def _owner(self, role: str, name: str, kind: Any) -> str:
         for owner, settings in self._roles.items():

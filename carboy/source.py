@@ -16,7 +16,17 @@ from pathlib import Path
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
 
-ALWAYS_LEFT_OUT = (".git", ".hg", "__pycache__", "*.pyc", ".venv", ".carboy", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+ALWAYS_LEFT_OUT = (
+    ".git",
+    ".hg",
+    "__pycache__",
+    "*.pyc",
+    ".venv",
+    ".carboy",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+)
 CHECKOUTS = Path(".carboy/git")
 
 
@@ -38,7 +48,9 @@ class Source:
         return self.files[name].read_text(encoding="utf-8") if name in self.files else None
 
 
-def load(place: str, *, ref: str = "", include: tuple[str, ...] = (), exclude: tuple[str, ...] = (), where: str = "") -> Source:
+def load(
+    place: str, *, ref: str = "", include: tuple[str, ...] = (), exclude: tuple[str, ...] = (), where: str = ""
+) -> Source:
     """The files below `place`: a folder, or with `ref` a git repository at that commit, tag or branch.
 
     `include` names the top-level entries to take (all if empty), `exclude` shell patterns of names to leave out.
@@ -48,7 +60,9 @@ def load(place: str, *, ref: str = "", include: tuple[str, ...] = (), exclude: t
         return Source("", {})
     root, revision = _checkout(place, ref, where) if ref else (Path(place).expanduser(), "")
     if not root.is_dir():
-        raise DeclarationError(f"no folder {place}", where=where, hint="app_source names the app's folder or repository")
+        raise DeclarationError(
+            f"no folder {place}", where=where, hint="app_source names the app's folder or repository"
+        )
     for name in include:
         if not (root / name).exists():
             raise DeclarationError(f"no {name} in {place}", where=where, hint="app_include names entries of app_source")
@@ -107,7 +121,9 @@ def _git(*arguments: str, where: str) -> bytes:
     try:
         return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
     except FileNotFoundError as problem:
-        raise DeclarationError("git is not installed here", where=where, hint="install git, or use a folder") from problem
+        raise DeclarationError(
+            "git is not installed here", where=where, hint="install git, or use a folder"
+        ) from problem
     except subprocess.CalledProcessError as problem:
         said = problem.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["git failed"]
         raise DeclarationError(said[0], where=where, hint="check app_source and app_ref") from problem

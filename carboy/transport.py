@@ -29,7 +29,9 @@ class Connection:
         _open(self.host, self._fabric)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._fabric.close()
 
     def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
@@ -97,16 +99,20 @@ def _open(host: Host, connection: Any) -> None:
         ) from problem
     except paramiko.AuthenticationException as problem:
         raise UnreachableError(
-            f"the host refused {host.user}'s key", where=where, hint=f"try: ssh -v -p {host.port} {host.user}@{host.address}"
+            f"the host refused {host.user}'s key",
+            where=where,
+            hint=f"try: ssh -v -p {host.port} {host.user}@{host.address}",
         ) from problem
     except (OSError, EOFError, paramiko.SSHException) as problem:
-        raise UnreachableError(f"no SSH connection: {_words(problem)}", where=where, hint="is the host up?") from problem
+        raise UnreachableError(
+            f"no SSH connection: {_words(problem)}", where=where, hint="is the host up?"
+        ) from problem
     _tune(connection.transport)
 
 
 def _tune(transport: paramiko.Transport) -> None:
     transport.set_keepalive(KEEPALIVE_SECONDS)
-    line = transport.sock
+    line: Any = transport.sock
     # paramiko leaves Nagle on, which costs 40 ms a command; and a dead peer must not hang a person for minutes.
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):

@@ -41,13 +41,18 @@ class Settings:
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:
     """Declare the venv, the release, and that it is the one that serves."""
-    tree = source.load(s.app.source, ref=s.app.ref, include=s.app.include, exclude=s.app.exclude, where=host.where("app_source"))
+    tree = source.load(
+        s.app.source, ref=s.app.ref, include=s.app.include, exclude=s.app.exclude, where=host.where("app_source")
+    )
     venv = Venv(f"{s.app.home}/venvs", _requirements(host, s, tree), s.app.python, s.app.packages_from)
     manifest = tree.manifest()
     files = {
         **gunicorn.files(s.gunicorn),
         **systemd.files(s.systemd),
-        "environment": ("0600", environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file"))),
+        "environment": (
+            "0600",
+            environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file")),
+        ),
     }
     gate = {
         "health": s.app.health,

@@ -206,6 +206,12 @@ def test_other_variables_are_somebody_elses() -> None:
     assert resolve(ROLES, host(app_name="x", api_port=1, application="{{ lookup('x') }}", ansible_app_name=2))
 
 
+def test_names_of_ansible_belong_to_no_role() -> None:
+    """A role whose name begins like Ansible's own variables does not make those unknown settings."""
+    variables = {"group_name": "x", "group_names": ["web"], "inventory_name": "x", "inventory_dir": "/x"}
+    assert resolve({"group": App, "inventory": App}, host(**variables))["group"].name == "x"
+
+
 def test_the_longest_role_name_owns_a_variable() -> None:
     """Where one role's name begins another's, a variable belongs to the longer one."""
     roles = {"app": App, "app_socket": make_dataclass("Socket", [("mode", str, "0660")], frozen=True)}

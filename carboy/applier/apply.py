@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
-from typing import Any, List, Tuple
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Tuple
 
 from carboy.applier import lock
 from carboy.applier.host import Host
-from carboy.applier.resource import Drift, Failure, Resource
+from carboy.applier.resource import Drift, Failure, Need, Resource
 from carboy.applier.session import Arguments, detach, session
 
 Entry = Tuple[str, Resource]
@@ -22,18 +24,36 @@ def main(args: Arguments) -> None:
 def apply(host: Host, args: Arguments) -> None:
     """Bring the host to its catalog, or with `check` only say what would change."""
     entries = [(role, decode(resource)) for role, resource in args["catalog"]]
-    if not args["check"]:
-        lock.hold(host, args["app"], host.holder, args["wait"])
-    drifting = [entry for entry in entries if _drift(entry, host)]
-    if args["diff"] or not args["check"]:
-        _gather(host, drifting)
-    if args["check"] or not drifting:
+    if args["check"]:
+        plan(host, entries, args)
+    else:
+        deploy(host, entries, args)
+
+
+def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
+    """Say what a deploy would change; what is needed to show it is forgotten again."""
+    with tempfile.TemporaryDirectory(prefix="carboy-plan-") as folder:
+        host.blobs = Path(folder)
+        drifts = [(entry, _drift(entry, host)) for entry in entries]
+        if args["diff"]:
+            _gather(host, [resource.shows for (_, resource), drift in drifts if drift])
+        for entry, drift in drifts:
+            diff = entry[1].diff(host) if drift and args["diff"] else ""
+            _emit(host, entry, "changed" if drift else "ok", drift=drift, diff=diff)
+
+
+def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
+    """Fetch everything that the repairs will need, then repair in order, alone if need be."""
+    lock.hold(host, args["app"], host.holder, args["wait"])
+    drifting = [resource for role, resource in entries if _drift((role, resource), host)]
+    if not drifting:
         for entry in entries:
-            _report(host, entry, args, began=time.monotonic())
+            _emit(host, entry, "ok")
         return
+    _gather(host, [resource.lacks for resource in drifting])
     detach(host)
     for entry in entries:
-        _converge(host, entry, args)
+        _converge(host, entry, diff=args["diff"])
 
 
 def decode(value: Any) -> Any:
@@ -60,25 +80,23 @@ def _drift(entry: Entry, host: Host) -> Drift:
         raise failure
 
 
-def _gather(host: Host, drifting: List[Entry]) -> None:
-    """Receive all that the repairs will need; an answer can raise further needs, so ask until there are none."""
+def _gather(host: Host, questions: List[Callable[[Host], Iterator[Need]]]) -> None:
+    """Receive all that is needed; an answer can raise further needs, so ask until there are none."""
     while True:
-        needs = {str(need): need for _, resource in drifting for need in resource.lacks(host)}
+        needs = {str(need): need for question in questions for need in question(host)}
         if not needs:
             return
         host.fetch(needs.values())
 
 
-def _converge(host: Host, entry: Entry, args: Arguments) -> None:
-    role, resource = entry
+def _converge(host: Host, entry: Entry, *, diff: bool) -> None:
     began = time.monotonic()
     drift = _drift(entry, host)
+    text = entry[1].diff(host) if drift and diff else ""
     if drift:
-        diff = resource.diff(host) if args["diff"] else ""
         _repair(host, entry, drift)
-        _emit(host, entry, "changed", drift=drift, diff=diff, began=began)
-    else:
-        _emit(host, entry, "ok", began=began)
+    seconds = round(time.monotonic() - began, 3)
+    _emit(host, entry, "changed" if drift else "ok", drift=drift, diff=text, seconds=seconds)
 
 
 def _repair(host: Host, entry: Entry, drift: Drift) -> None:
@@ -94,14 +112,7 @@ def _repair(host: Host, entry: Entry, drift: Drift) -> None:
         raise
 
 
-def _report(host: Host, entry: Entry, args: Arguments, began: float) -> None:
-    drift = _drift(entry, host) if args["check"] else {}
-    diff = entry[1].diff(host) if drift and args["diff"] else ""
-    _emit(host, entry, "changed" if drift else "ok", drift=drift, diff=diff, began=began)
-
-
-def _emit(host: Host, entry: Entry, status: str, *, began: float, drift: Drift = {}, diff: str = "") -> None:  # noqa: B006
+def _emit(host: Host, entry: Entry, status: str, **more: Any) -> None:
     role, resource = entry
-    more = {key: value for key, value in (("drift", drift), ("diff", diff)) if value}
-    seconds = round(time.monotonic() - began, 3)
-    host.stream.emit("resource", role=role, resource=resource.title(), status=status, seconds=seconds, **more)
+    told = {key: value for key, value in more.items() if value}
+    host.stream.emit("resource", role=role, resource=resource.title(), status=status, **told)

@@ -48,6 +48,8 @@ class File(Resource):
         if "content" in self.drift(host) and not host.has(self.content.need):
             yield self.content.need
 
+    shows = lacks
+
     def repair(self, host: Host, drift: Drift) -> None:
         """Replace the content whole, after its check; or only mend mode and owner."""
         path = host.at(self.path)

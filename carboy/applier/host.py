@@ -21,11 +21,14 @@ ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr
 class Host:
     """The machine below `root`, with the stream to the controller and the bytes that came over it."""
 
-    def __init__(self, stream: Stream, root: str = "/", run: str = "run", holder: Optional[Dict[str, str]] = None) -> None:
+    def __init__(
+        self, stream: Stream, root: str = "/", run: str = "run", holder: Optional[Dict[str, str]] = None
+    ) -> None:
         self.stream = stream
         self.root = Path(root)
         self.run_id = run
         self.holder = holder or {}
+        self.blobs = self.at(STATE) / "blobs"
         self.stale_units = False
 
     def at(self, path: str) -> Path:
@@ -42,7 +45,11 @@ class Host:
         self.stream.emit("progress", text=text)
 
     def call(
-        self, *command: str, stdin: Optional[str] = None, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None
+        self,
+        *command: str,
+        stdin: Optional[str] = None,
+        env: Optional[Dict[str, str]] = None,
+        cwd: Optional[str] = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever its exit code; output is captured as text."""
         return subprocess.run(
@@ -71,7 +78,7 @@ class Host:
     def blob(self, need: Need) -> Path:
         """Where the answer to a need lies once it has arrived."""
         name = need.get("blob") or sha256(json.dumps(need, sort_keys=True).encode()).hexdigest() + ".answer"
-        return self.at(STATE) / "blobs" / name
+        return self.blobs / name
 
     def has(self, need: Need) -> bool:
         """Whether the answer to a need has arrived, in this run or (for bytes named by digest) in an earlier one."""
@@ -83,8 +90,7 @@ class Host:
 
     def fetch(self, needs: Iterable[Need]) -> None:
         """Receive everything in `needs`; each answer appears whole or not at all."""
-        folder = self.at(STATE) / "blobs"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
         arrived: List[Path] = []
 
         def store(need: Need) -> BinaryIO:
@@ -98,7 +104,7 @@ class Host:
     def forget(self, kept: Iterable[str]) -> None:
         """Drop what arrived, except the bytes (by digest) that venvs of this host were made of."""
         keep = set(kept)
-        for path in (self.at(STATE) / "blobs").glob("*"):
+        for path in self.blobs.glob("*"):
             if path.name not in keep:
                 path.unlink()
 

@@ -35,7 +35,8 @@ def status(host: Host, args: Arguments) -> None:
             health=str(probe.ask(units.probe_address(release), record["gate"]["health"], PROBE_SECONDS)),
             revision=record["revision"],
         )
-    host.stream.emit("status", app=args["app"], socket=state.socket, chosen=state.chosen, releases=store.all())
+    facts = {"socket": state.socket, "chosen": state.chosen, "serving": state.serving, "releases": store.all()}
+    host.stream.emit("status", app=args["app"], **facts)
 
 
 def history(host: Host, args: Arguments) -> None:

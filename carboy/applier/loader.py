@@ -16,7 +16,7 @@ class Modules:
         if name not in self.sources:
             return None
         package = any(other.startswith(name + ".") for other in self.sources)
-        return type(sys.__spec__)(name, self, is_package=package)  # type: ignore[misc, call-arg, arg-type]
+        return type(sys.__spec__)(name, self, is_package=package)  # type: ignore[arg-type]
 
     def create_module(self, spec: Any) -> None:
         """Leave the creation of the module object to Python."""

@@ -22,7 +22,9 @@ def hold(host: Host, app: str, holder: Dict[str, Any], wait: float) -> int:
     while not _try(descriptor):
         other = _holder(descriptor)
         if time.monotonic() >= deadline:
-            raise Locked("another run holds %s: %s" % (app, other), hint="wait for it (--wait 60), or see invoke status")
+            raise Locked(
+                "another run holds %s: %s" % (app, other), hint="wait for it (--wait 60), or see invoke status"
+            )
         if not told:
             host.say("waiting for the lock, held by %s" % other)
             told = True

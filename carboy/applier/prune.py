@@ -13,7 +13,7 @@ from carboy.applier.venv import COMPLETE
 
 
 def prune(store: Store, running: str, keep: int) -> str:
-    """Remove all but the last `keep` healthy releases (never the running one) and venvs that none uses; says what went."""
+    """Keep the running release and the last `keep` healthy ones, and the venvs that they use; says what went."""
     kept = {running, *store.healthy()[-keep:]}
     gone = [path for path in (store.home / "releases").glob("*") if path.name not in kept]
     used = {os.readlink(store.path(name) / "venv").rpartition("/")[2] for name in kept}

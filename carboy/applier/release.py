@@ -51,17 +51,20 @@ class Release(Resource):
         return {"complete": self.digest[:8]}
 
     def lacks(self, host: Host) -> Iterator[Need]:
-        """The manifest; then every file that no earlier release holds; and the files beside the tree."""
-        for _, blob in self.files.values():
-            if not host.has(blob.need):
-                yield blob.need
+        """The texts and the manifest; then every file of the tree that no earlier release holds."""
+        yield from self.shows(host)
         if not host.has(self.manifest.need):
-            yield self.manifest.need
             return
         held = self._held(host)
         for digest in sorted({digest for _, _, digest in self._entries(host)}):
             if digest not in held and not host.has({"blob": digest}):
                 yield {"blob": digest}
+
+    def shows(self, host: Host) -> Iterator[Need]:
+        """The texts beside the tree, and the manifest of the tree."""
+        for blob in (self.manifest, *(blob for _, blob in self.files.values())):
+            if not host.has(blob.need):
+                yield blob.need
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Build the folder in place; release.json, written last, is what makes it a release."""
@@ -91,7 +94,8 @@ class Release(Resource):
         names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
         marks = ["%s tree/%s\n" % ("+" if n not in before else "-" if n not in after else "~", n) for n in names]
         for part, (mode, blob) in sorted(self.files.items()):
-            old = (last / part).read_bytes() if (last / part).exists() else b""
+            place = last / part.replace("{release}", last.name)
+            old = place.read_bytes() if place.exists() else b""
             new = host.blob(blob.need).read_bytes()
             secret = mode == "0600" and old != new
             marks.append("~ %s (secret content differs)\n" % part if secret else unified(part, old, new))

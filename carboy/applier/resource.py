@@ -46,6 +46,10 @@ class Resource:
         """What the repair needs from the controller and the host does not hold yet."""
         return iter(())
 
+    def shows(self, host: Host) -> Iterator[Need]:
+        """What `diff` needs from the controller and the host does not hold yet."""
+        return iter(())
+
     def repair(self, host: Host, drift: Drift) -> None:
         """Make the properties in `drift` right; raises `Failure` if it cannot."""
         raise NotImplementedError

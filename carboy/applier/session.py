@@ -30,7 +30,9 @@ def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
         code = failure.exit_code
         stream.emit("failed", what=failure.what, details=failure.details, hint=failure.hint)
     except OSError as problem:
-        stream.emit("failed", what=str(problem), details=_space(host, problem), hint="look at the host's disk and rights")
+        stream.emit(
+            "failed", what=str(problem), details=_space(host, problem), hint="look at the host's disk and rights"
+        )
     except Exception:
         stream.emit("failed", what="a fault in Carboy itself", details=traceback.format_exc(), hint="please report it")
     stream.emit("end", exit=code)

@@ -32,7 +32,7 @@ class Stream:
 
     def open(self) -> None:
         """Say where the events begin, after whatever a login shell printed before."""
-        self._send(MARKER + "\n")
+        self._send("\n" + MARKER + "\n")
 
     def emit(self, event: str, **fields: Any) -> None:
         """Send one event, and write it to the run file if there is one."""

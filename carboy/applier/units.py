@@ -63,7 +63,9 @@ class Units:
 
     def as_released(self, release: str) -> bool:
         """Whether the installed unit files are those that the release brought."""
-        return all(place.exists() and place.read_bytes() == own.read_bytes() for place, own in self.files(release).items())
+        return all(
+            place.exists() and place.read_bytes() == own.read_bytes() for place, own in self.files(release).items()
+        )
 
     def install(self, release: str) -> None:
         """Put a release's unit files in place and make systemd read them."""

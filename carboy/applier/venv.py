@@ -24,7 +24,7 @@ VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 class Venv(Resource):
     """The packages that `requirements` names, for one Python; releases with the same requirements share it.
 
-    `packages` says where they come from: "wheelhouse" (resolved by the controller, shipped) or "index" (the host's own).
+    `packages` says where they come from: "wheelhouse" (resolved and shipped by the controller) or the host's "index".
     """
 
     root: str

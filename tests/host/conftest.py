@@ -65,7 +65,9 @@ class Site:
 
     def invoke(self, *arguments: str, env: dict[str, str] | None = None, expect: int | None = 0) -> Outcome:
         """Run `invoke ARGUMENTS --host box --json` and check its exit code."""
-        done = subprocess.run(self.command(*arguments), cwd=ROOT, env=self.env | (env or {}), capture_output=True, text=True)
+        done = subprocess.run(
+            self.command(*arguments), cwd=ROOT, env=self.env | (env or {}), capture_output=True, text=True
+        )
         outcome = Outcome(done.returncode, done.stdout, done.stderr)
         assert expect in (None, outcome.code), f"exit {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
         return outcome

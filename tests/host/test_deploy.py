@@ -8,8 +8,6 @@ from tests.host.conftest import Site
 from tests.support.load import load
 
 
-
-
 def test_first_deploy(fresh: Site) -> None:
     """A machine that has sshd and python3 serves the app after one command."""
     outcome = fresh.invoke("deploy")

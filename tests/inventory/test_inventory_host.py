@@ -52,6 +52,12 @@ def test_declared(variable: str, value: Any, name: str, result: Any) -> None:
     assert getattr(host(**{variable: value}), name) == result
 
 
+def test_the_longer_name_wins() -> None:
+    """Where a setting is given by two of its names, the one that Ansible reads last counts, unless it is null."""
+    assert host(ansible_host="a", ansible_ssh_host="b").address == "b"
+    assert host(ansible_host="a", ansible_ssh_host=None).address == "a"
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "what"),
     [

@@ -1,0 +1,50 @@
+"""`invoke verify`: testinfra asks real hosts, over the inventory's own connection, whether they are what was declared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+
+from carboy.console import Console
+from carboy.declaration import Declaration
+from carboy.errors import CarboyError
+
+SUITE = Path(__file__).parents[2] / "tests" / "verify"
+PYTEST = ("--quiet", "--assert=plain", "--capture=no", "-p", "no:cacheprovider")
+
+
+def verify(
+    declarations: Iterable[Declaration], console: Console, *, kill: bool = False, junit: Path | None = None
+) -> dict[str, int]:
+    """Run every check of tests/verify on each host; returns an exit code by host name: 0, 1, or 4 for unreachable.
+
+    With `kill` processes are killed on any host, not only where `carboy_allow_kill` is true. `junit` is the file to
+    write a report in JUnit's form to.
+    """
+    import pytest  # here and below, because no other verb has a use for pytest and testinfra
+
+    from carboy.verify.session import Verification
+
+    with ExitStack() as connections:
+        targets, unreachable = _open(declarations, console, connections)
+        if not targets:
+            return unreachable
+        verification = Verification(targets, console, kill=kill)
+        report = [f"--junit-xml={junit}"] if junit else []
+        pytest.main([str(SUITE), *PYTEST, *report], plugins=[verification])
+        return {**unreachable, **verification.codes}
+
+
+def _open(declarations: Iterable[Declaration], console: Console, connections: ExitStack) -> tuple[list, dict[str, int]]:
+    from carboy.verify.backend import Backend
+    from carboy.verify.target import Target
+
+    targets, unreachable = [], {}
+    for declared in declarations:
+        try:
+            targets.append(Target(declared, connections.enter_context(Backend(declared.host))))
+        except CarboyError as error:
+            console.error(declared.host.name, error)
+            unreachable[declared.host.name] = error.exit_code
+    return targets, unreachable

@@ -1,0 +1,87 @@
+"""testinfra over Carboy's own connection: checked host keys, the inventory's settings, and root on the host."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+import paramiko
+from testinfra.backend.base import BaseBackend, CommandResult
+
+from carboy.errors import OutcomeUnknownError, UnreachableError
+from carboy.inventory import Host
+from carboy.transport import NO_SUDO, Connection
+
+LONGEST_COMMAND_SECONDS = 600
+RETRY_SECONDS = 0.2
+MARK = "carboy-verify-mark"
+# Between the marks stands what the command wrote, whatever a login shell prints before or sudo makes of exit codes.
+SCRIPT = """
+export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+echo "$0"; sh -c "$1" </dev/null; printf '%s%d' "$0" $?
+"""
+
+
+class Backend(BaseBackend):
+    """Runs commands as root over one connection; use as a context manager."""
+
+    NAME = "carboy"
+
+    def __init__(self, declared: Host) -> None:
+        super().__init__(declared.name)
+        self.declared = declared
+        self._connection = Connection(declared)
+
+    def __enter__(self) -> Backend:
+        self._connection.__enter__()
+        self.run("true")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._connection.__exit__(kind, error, trace)
+
+    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:  # noqa: ARG002 - testinfra's form
+        """Run a shell command as root; raises `UnreachableError` if it could not even begin."""
+        line = self.get_command(command, *args)
+        channel = self._connection.start_as_root(["sh", "-c", SCRIPT, MARK, line])
+        channel.settimeout(LONGEST_COMMAND_SECONDS)
+        try:
+            said, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
+        except TimeoutError as problem:
+            raise OutcomeUnknownError(f"no end of: {line[:200]}", where=self._where, hint="is the host overloaded?") from problem
+        parts = said.split(MARK.encode())
+        if len(parts) < 3:
+            raise self._not_run(channel, said + errors)
+        return self.result(int(parts[-1]), line.encode(), MARK.encode().join(parts[1:-1])[1:], errors)
+
+    def decode(self, data: bytes) -> str:
+        """Text of the host, whatever bytes it has."""
+        return data.decode("utf-8", "backslashreplace")
+
+    def reopen(self, seconds: float) -> None:
+        """Connect anew, as after a reboot; raises `UnreachableError` if sshd does not let us in within the time."""
+        self.__exit__(None, None, None)
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.__enter__()
+                return
+            except (UnreachableError, paramiko.SSHException, OSError):
+                if time.monotonic() > until:
+                    raise
+                # Nothing announces that a host is up again: it can only be asked.
+                time.sleep(RETRY_SECONDS)
+
+    @property
+    def _where(self) -> str:
+        return f"host {self.declared.name} ({self.declared.user}@{self.declared.address}:{self.declared.port})"
+
+    def _not_run(self, channel: paramiko.Channel, said: bytes) -> UnreachableError:
+        code = channel.recv_exit_status()
+        if code == NO_SUDO:
+            hint = f"set ansible_become_password, or give {self.declared.user} NOPASSWD in sudoers"
+            return UnreachableError("no root: sudo refuses", where=self._where, hint=hint)
+        words = " / ".join(self.decode(said).split("\n")[-3:]).strip(" /") or "nothing was said"
+        what = "the connection ended" if code == -1 else f"the host runs no command (exit {code})"
+        return UnreachableError(f"{what}: {words}", where=self._where, hint="is the host up?")

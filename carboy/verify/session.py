@@ -1,0 +1,143 @@
+"""The run of pytest behind `invoke verify`: which checks on which hosts in which order, and one line for each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from carboy.console import Console
+from carboy.verify.target import Target
+
+NAME = "carboy-verify"
+COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
+WIDTH = 96
+
+
+class Verification:
+    """A plugin of pytest for one run."""
+
+    def __init__(self, targets: Sequence[Target], console: Console, *, kill: bool) -> None:
+        self.targets, self.console, self.kill = targets, console, kill
+        self.counts: dict[str, Counter[str]] = {target.name: Counter() for target in targets}
+        self._began = time.monotonic()
+        self._open: dict[str, dict[str, Any]] = {}
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """The exit code by host: 1 if a check failed, or if none was made."""
+        return {name: int(bool(counts["failed"]) or not counts["ok"]) for name, counts in self.counts.items()}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Replace pytest's own report by lines of the console."""
+        config.pluginmanager.unregister(config.pluginmanager.getplugin("terminalreporter"))
+        config.addinivalue_line("markers", "kills: kills processes of the app; only where that is allowed")
+        config.addinivalue_line("markers", "reboots: reboots the host; only where that is allowed")
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make every check once for each host."""
+        names = [target.name for target in self.targets]
+        metafunc.parametrize("target", self.targets, ids=names, scope="session")
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Order the checks: host by host, what kills comes last, and a reboot after that."""
+        items.sort(key=lambda item: (self.targets.index(_target(item)), _disturbance(item)))
+        for item in items:
+            reason = self._reason_to_skip(item)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Say on a live line what is being checked."""
+        self._open[item.nodeid] = {"host": _target(item).name, "subject": _subject(item), "title": _title(item)}
+        if sys.stderr.isatty() and not self.console.machine:
+            self.console.event(_target(item).name, {"event": "progress", "text": _title(item)})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+        """Keep of an expected kind of failure its words alone."""
+        report = yield
+        self._open.setdefault(item.nodeid, {"host": _target(item).name, "subject": _subject(item), "title": _title(item)})
+        if call.excinfo and report.failed:
+            report.longrepr = _words(call.excinfo)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Show the outcome of a check as soon as it is known."""
+        if report.when == "call" or not report.passed:
+            outcome = "ok" if report.passed else report.outcome
+            check = self._open[report.nodeid]
+            self.counts[check["host"]][outcome] += 1
+            self._show(check, outcome, report)
+
+    def pytest_sessionfinish(self) -> None:
+        """One line for each host that says how it stands."""
+        for name, counts in self.counts.items():
+            self._recap(name, counts)
+
+    def _show(self, check: dict[str, Any], outcome: str, report: pytest.TestReport) -> None:
+        message = _message(report)
+        facts = dict(report.user_properties)
+        if self.console.machine:
+            told = {"subject": check["subject"], "title": check["title"], "seconds": round(report.duration, 3)}
+            self.console.event(
+                check["host"], {"event": "check", "outcome": outcome, **told, "message": message, "facts": facts}
+            )
+            return
+        title = " · ".join([check["title"], *(f"{name} {value}" for name, value in facts.items())])
+        line = f"{check['host']}  {outcome:<7}  {check['subject']:<9} {title:<{WIDTH}} {report.duration:6.2f} s"
+        self.console.line(line, COLOURS[outcome])
+        for words in message.splitlines():
+            self.console.line(f"{check['host']}  | {words}")
+
+    def _recap(self, name: str, counts: Counter[str]) -> None:
+        words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS if counts[outcome]) or "nothing checked"
+        seconds = time.monotonic() - self._began
+        if self.console.machine:
+            self.console.event(name, {"event": "verified", **counts, "seconds": round(seconds, 3)})
+        else:
+            self.console.line(f"{name}  {words} · {seconds:.1f} s in all", "red" if self.codes[name] else "green")
+
+    def _reason_to_skip(self, item: pytest.Item) -> str:
+        target = _target(item)
+        if item.get_closest_marker("reboots") and not target.allows("carboy_allow_reboot"):
+            return "the inventory does not say carboy_allow_reboot: true"
+        if item.get_closest_marker("kills") and not self.kill and not target.allows("carboy_allow_kill"):
+            return "ask with --kill, or set carboy_allow_kill: true"
+        return ""
+
+
+def _target(item: pytest.Item) -> Target:
+    target: Target = item.callspec.params["target"]  # type: ignore[attr-defined]
+    return target
+
+
+def _disturbance(item: pytest.Item) -> int:
+    return 2 if item.get_closest_marker("reboots") else 1 if item.get_closest_marker("kills") else 0
+
+
+def _subject(item: pytest.Item) -> str:
+    return item.path.stem.removeprefix("test_")
+
+
+def _title(item: pytest.Item) -> str:
+    text: str = item.obj.__doc__ or item.name  # type: ignore[attr-defined]
+    return text.strip().splitlines()[0].removesuffix(".")
+
+
+def _words(problem: pytest.ExceptionInfo[BaseException]) -> str:
+    if isinstance(problem.value, AssertionError):
+        return str(problem.value)
+    place = problem.traceback[-1]
+    return f"{problem.typename}: {problem.value}\nin {place.path}:{place.lineno + 1}"
+
+
+def _message(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    return str(report.longrepr or "")

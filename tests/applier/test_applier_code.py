@@ -1,0 +1,115 @@
+"""What runs on hosts as source: standard library only, Python 3.9, and the same program after it was made lean."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carboy.payload import lean
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted((ROOT / "carboy/applier").glob("*.py"))
+OLDEST = (3, 9)
+EACH = pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+IMPORT_ALL = """
+import importlib, pathlib, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+for path in sorted(pathlib.Path(sys.argv[1], "carboy/applier").glob("*.py")):
+    importlib.import_module("carboy.applier." + path.stem)
+print("all of %d.%d" % sys.version_info[:2])
+"""
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The full names of all modules that a source imports, wherever in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "relative imports do not survive the journey"
+            yield node.module or ""
+
+
+def meaning(source: str) -> str:
+    """What a source does, whatever its docstrings and comments say."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+@EACH
+def test_only_the_standard_library_is_imported(path: Path) -> None:
+    """Nothing has to be installed on a host first."""
+    for name in imported(ast.parse(path.read_text())):
+        ours = name in ("carboy.applier", "carboy") or name.startswith("carboy.applier.")
+        assert ours or name.partition(".")[0] in sys.stdlib_module_names, name
+
+
+@EACH
+def test_it_parses_as_the_oldest_python(path: Path) -> None:
+    """No syntax is newer than Python 3.9: no match, no parenthesised with."""
+    ast.parse(path.read_text(), feature_version=OLDEST)
+
+
+@EACH
+def test_annotations_are_never_evaluated(path: Path) -> None:
+    """Annotations such as `X | Y` stay text, because every module postpones them; aliases outside are spelt the old way."""
+    tree = ast.parse(path.read_text())
+    postponed = "__future__" in imported(tree)
+    annotated = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.args.args]
+    assert postponed or not annotated or path.stem == "loader"
+    assigned = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    unions = [part for value in assigned for part in ast.walk(value) if isinstance(part, ast.BinOp)]
+    assert not [union for union in unions if isinstance(union.op, ast.BitOr) and _is_type(union.left)]
+
+
+@EACH
+def test_the_lean_source_is_the_same_program(path: Path) -> None:
+    """Without docstrings and comments it does the same, and every line keeps its number for tracebacks."""
+    source = path.read_text()
+    assert meaning(lean(source)) == meaning(source)
+    assert _lines_of_code(lean(source)) == _lines_of_code(source)
+
+
+def test_no_docstring_or_comment_travels() -> None:
+    """The lean sources of all modules hold neither."""
+    whole = [ast.parse(lean(path.read_text())) for path in MODULES]
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    texts = [ast.get_docstring(node) for tree in whole for node in ast.walk(tree) if isinstance(node, documented)]
+    assert not [text for text in texts if text]
+    assert not [line for path in MODULES for line in lean(path.read_text()).splitlines() if line.lstrip().startswith("#")]
+
+
+def test_every_module_imports_on_the_oldest_python(tmp_path: Path) -> None:
+    """Where a Python 3.9 is on this machine, each module of the applier is really imported by it."""
+    python = _oldest_python()
+    if not python:
+        pytest.skip("no Python 3.9 on this machine; its syntax is checked all the same")
+    done = subprocess.run([python, "-I", "-S", "-c", IMPORT_ALL, ROOT], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("all of 3.9\n", "")
+
+
+def _oldest_python() -> Path | None:
+    """A Python 3.9 that starts: one on the PATH, or one that pyenv keeps."""
+    kept = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/3.9*/bin/python3.9")
+    found = [*map(Path, filter(None, [shutil.which("python3.9")])), *kept]
+    return next((path for path in found if not subprocess.run([path, "-V"], capture_output=True).returncode), None)
+
+
+def _is_type(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and (node.id[:1].isupper() or node.id in ("str", "int", "bytes", "float", "dict", "list"))
+
+
+def _lines_of_code(source: str) -> list[tuple[int, str]]:
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt) and not isinstance(node, ast.Expr)]
+    return [(node.lineno, type(node).__name__) for node in nodes]
