@@ -25,7 +25,7 @@ class Settings:
     app: App
     gunicorn: gunicorn.Settings
     systemd: systemd.Settings
-    watch: Duration = Duration(1)
+    watch: Duration = Duration(3)
     keep: int = 5
 
     @property

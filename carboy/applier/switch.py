@@ -22,7 +22,7 @@ WATCH_PAUSE = 0.1
 class Policy:
     """Seconds to watch the public socket after a switch, and the number of healthy releases to keep."""
 
-    watch: float = 1.0
+    watch: float = 3.0
     keep: int = 5
 
 
@@ -63,7 +63,8 @@ class Switch:
     def _judge(self) -> None:
         for leftover in self.before.candidates:
             candidate.discard(self.units, leftover)
-        if self.release not in self.before.serving:
+        # A release that already served well need not be tried out: it still has to be healthy before the old one goes.
+        if self.release not in {*self.before.serving, *self.store.healthy()}:
             candidate.judge(self.units, self.release)
 
     def _replace(self) -> float:

@@ -56,7 +56,7 @@ def test_a_killed_holder_frees_the_lock(host: Host, other: subprocess.Popen[byte
     other.kill()
     other.wait()
     hold(host, "app", MINE, 0)
-    with pytest.raises(Locked, match="me from here since now, run r1$"):
+    with pytest.raises(Locked, match="me from here since now, run r1"):
         hold(host, "app", MINE, 0)
 
 

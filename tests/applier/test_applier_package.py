@@ -79,7 +79,7 @@ def test_the_holder_of_the_package_database_is_named(dpkg: Host) -> None:
 
 
 def test_users_are_read_as_they_are(host: Host) -> None:
-    """A user who is there as declared does not drift; one with another shell drifts in that alone; else in everything."""
+    """A user who is there as declared does not drift; another shell is drift of that alone; no user, of everything."""
     assert User("root", home="/root", shell=_shell_of_root()).drift(host) == {}
     assert list(User("root", home="/root", shell="/bin/other").drift(host)) == ["shell"]
     assert set(User("nobody-of-this-name", home="/x").drift(host)) == {"home", "shell", "group"}

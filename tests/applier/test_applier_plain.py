@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -118,7 +117,7 @@ IN_THE_WAY: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 @pytest.mark.parametrize("obstacle", IN_THE_WAY)
 def test_something_else_in_the_way(host: Host, controller: Controller, obstacle: str) -> None:
-    """Something of another kind at the place is never replaced or followed: it stays, and a person is told to move it."""
+    """What is of another kind at the place is never replaced or followed: it stays, and a person must move it."""
     kind, place = IN_THE_WAY[obstacle]
     fill(host.root, {"etc/app/other": "x", "srv/other": "x"})
     place(host.root)
@@ -161,4 +160,4 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
     assert (done.returncode, path.read_bytes()) == (-signal.SIGKILL, b"old")
     assert len(list(tmp_path.iterdir())) == 2, "the draft should lie beside the file, or nothing was tested"
     write(path, b"newer", 0o600)
-    assert (path.read_bytes(), path.stat().st_mode & 0o777, os.listdir(tmp_path)) == (b"newer", 0o600, ["file"])
+    assert (path.read_bytes(), path.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (b"newer", 0o600, [path])

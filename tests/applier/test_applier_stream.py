@@ -99,7 +99,8 @@ def test_a_peer_that_stops_reading_does_not_stop_the_host(monkeypatch: pytest.Mo
     stream = Stream(io.BytesIO(), writer)
     stream.emit("progress", text="x" * 1_000_000)
     assert stream.descriptor is None
-    os.close(reader), os.close(writer)
+    os.close(reader)
+    os.close(writer)
 
 
 def test_the_events_begin_with_a_line_of_their_own() -> None:

@@ -44,8 +44,8 @@ def test_the_packages_import(host: Host, venv: Venv) -> None:
     converge(host, venv)
     assert not venv.drift(host)
     path = host.at(venv.path(host))
-    done = subprocess.run([path / "bin/python", "-c", "import demo; print(demo.answer)"], capture_output=True, text=True)
-    assert done.stdout == "42\n"
+    answer = [str(path / "bin/python"), "-c", "import demo; print(demo.answer)"]
+    assert subprocess.run(answer, capture_output=True, text=True).stdout == "42\n"
     assert list(path.glob("lib/*/site-packages/__pycache__/demo.*.pyc"))
 
 
@@ -86,7 +86,7 @@ def test_reading_touches_nothing(host: Host, venv: Venv) -> None:
         converge(host, venv)
 
 
-def test_needs_come_one_after_the_other(host: Host, venv: Venv, shipped: Controller) -> None:
+def test_needs_come_one_after_the_other(host: Host, venv: Venv) -> None:
     """First the two questions; then what their answers name; a host that has all that asks for nothing."""
     first = list(venv.lacks(host))
     assert [next(iter(need)) for need in first] == ["installer", "wheels"]

@@ -97,6 +97,7 @@ class Site:
             "app_requirements": "app/requirements.txt",
             "app_wsgi": "app.wsgi:app",
             "gunicorn_workers": 2,
+            "release_watch": "500ms",
             **self.variables,
         }
         path = self.folder / "inventory/hosts.yml"

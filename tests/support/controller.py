@@ -12,7 +12,6 @@ from carboy.applier.resource import Blob
 from carboy.applier.stream import Stream
 
 
-
 class Controller:
     """Answers each need from `supply`: bytes under their digest, answers to questions under the question's name."""
 

@@ -6,10 +6,11 @@ import grp
 import os
 import pwd
 from pathlib import Path
+from typing import Any
 
 ME = pwd.getpwuid(os.getuid()).pw_name
 MY_GROUP = grp.getgrgid(os.getgid()).gr_name
-OWNED = {"owner": ME, "group": MY_GROUP}
+OWNED: dict[str, Any] = {"owner": ME, "group": MY_GROUP}
 
 
 def snapshot(folder: Path) -> dict[str, tuple[object, ...]]:
@@ -30,5 +31,5 @@ def _facts(path: Path) -> tuple[object, ...]:
     stat = path.lstat()
     known = (stat.st_mode, stat.st_uid, stat.st_gid, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
     if path.is_symlink():
-        return (*known, os.readlink(path))
+        return (*known, str(path.readlink()))
     return (*known, path.read_bytes() if path.is_file() else b"")
