@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from carboy.errors import UnreachableError
 from carboy.inventory import Host
 
 SANDBOX_KEYS = Path(".carboy/known_hosts")
+# Without a handler, what paramiko logs of a failed connection would stand on stderr beside the error itself.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def known_hosts() -> Path:

@@ -82,7 +82,8 @@ def _download(text: str, question: dict[str, Any], house: Path) -> None:
         platforms = [f"--platform={tag}" for tag in _platforms(question["machine"], *question["libc"])]
         python = [f"--python-version={question['python']}", "--implementation=cp"]
         only = ["--only-binary=:all:", *python, *platforms]
-        _pip("download", "--dest", "{}", *only, "-r", file.name, into=house, failure="the requirements do not resolve")
+        failure = f"the requirements do not resolve for Python {question['python']} on {question['machine']}"
+        _pip("download", "--dest", "{}", *only, "-r", file.name, into=house, failure=failure)
 
 
 def _pip(*arguments: str, into: Path, failure: str) -> None:
@@ -103,7 +104,7 @@ def _unresolved(failure: str, said: str) -> Exception:
     if re.search(r"NewConnectionError|ConnectTimeout|Name or service not known|SSLError", said):
         return FailedError(f"the package index cannot be reached: {errors[-1]}", hint="check this machine's network")
     return DeclarationError(
-        f"{failure}: {errors[0] if errors else 'pip gave no reason'}",
+        f"{failure}: {errors[-1] if errors else 'pip gave no reason'}",
         where="app_requirements, app_requires",
         hint="correct the requirement; one without a wheel for the host needs app_packages_from: index",
     )

@@ -60,4 +60,7 @@ def files(s: Settings) -> dict[str, tuple[str, Blob]]:
 def checks(s: Settings) -> tuple[str, ...]:
     """Commands that must accept a release before it is complete; {path} is its folder."""
     # The sockets are loaded along with the service; the public one alone would lack its choice of a release.
-    return (f"systemd-analyze verify --recursive-errors=yes {{path}}/units/{s.app.name}@{{release}}.service",)
+    # Without its option for errors the tool lets misspelt keys pass; before systemd 250 it has no such option.
+    strict = "systemd-analyze --help | grep -q recursive-errors && strict=--recursive-errors=yes"
+    script = f'{strict}; exec systemd-analyze verify $strict "$0"'
+    return (f"sh -c '{script}' {{path}}/units/{s.app.name}@{{release}}.service",)

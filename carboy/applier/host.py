@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import textwrap
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, Dict, Iterable, List, Optional
@@ -71,7 +72,7 @@ class Host:
             raise Failure(
                 "%s exited %d" % (os.path.basename(command[0]), done.returncode),
                 details="\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]),
-                hint="run it by hand on the host: %s" % shlex.join(command),
+                hint="run it by hand on the host: %s" % textwrap.shorten(shlex.join(command), 200, placeholder=" ..."),
             )
         return done.stdout
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ class Release(Resource):
         code = [str(path / "tree"), *(str(path / part) for part in self.files if part.endswith(".py"))]
         host.run(str(path / "venv/bin/python"), "-m", "compileall", "-q", *code)
         for check in self.checks:
-            host.run(*[part.format(path=path, release=name) for part in check.split()])
+            host.run(*[part.format(path=path, release=name) for part in shlex.split(check)])
 
 
 def _tree_of(release: Path) -> Dict[str, str]:

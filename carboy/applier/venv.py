@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import hashlib
+import importlib.util
 import json
 import os
 import platform
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 from carboy.applier.host import Host, link, remove, write
+from carboy.applier.package import Package
 from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource
 
 COMPLETE = "carboy.json"
@@ -69,6 +71,9 @@ class Venv(Resource):
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Build it in place, and mark it complete last."""
+        if sys.version_info < (3, 10) and importlib.util.find_spec("distutils.dist") is None:
+            # Debian 11 packs it apart, and neither uv nor pip can install for such a Python without it.
+            Package(("python3-distutils",)).repair(host, {"python3-distutils": (False, True)})
         path = host.at(self.path(host))
         remove(path)
         host.say("building the venv %s" % path.name)
@@ -123,10 +128,9 @@ class Venv(Resource):
 
 
 def _uv(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:
-    real = os.path.realpath(tool)
-    os.chmod(real, 0o700)
+    os.chmod(os.path.realpath(tool), 0o700)
     python = str(path / "bin/python")
-    command = [real, "pip", "install", "--quiet", "--no-cache", "--link-mode", "copy", "--compile-bytecode"]
+    command = [tool, "pip", "install", "--quiet", "--no-cache", "--link-mode", "copy", "--compile-bytecode"]
     return [*command, "--python", python], _index_of_host()
 
 
