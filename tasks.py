@@ -1,4 +1,7 @@
-"""The verbs: `invoke deploy --host prod1` and its kin. Each is thin; the work is in `carboy/`."""
+"""The verbs: `invoke deploy --host prod1` and its kin. Each is thin; the work is in `carboy/`.
+
+What only one verb needs is imported in it: every verb waits for what is imported here.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json as jsonlib
 
 from invoke import Collection
 
-from carboy import hostkeys, sandbox
 from carboy.cli import Control, verb
 
 
@@ -60,6 +62,8 @@ def catalog(control: Control) -> None:
 @verb(yes="pin without asking (compare the fingerprint first)")
 def trust(control: Control, yes: bool = False) -> None:
     """Show the fingerprint of a host's key, and pin the key in known_hosts."""
+    from carboy import hostkeys
+
     for host in control.hosts:
         hostkeys.trust(host, yes=yes)
 
@@ -67,6 +71,8 @@ def trust(control: Control, yes: bool = False) -> None:
 @verb()
 def up(control: Control) -> None:
     """Have the sandbox run: a throw-away container host named sandbox, with ssh -F .carboy/ssh_config sandbox."""
+    from carboy import sandbox
+
     host = sandbox.up(progress=control.console.line)
     control.console.line(f"{host.name} is up: ssh -F .carboy/ssh_config {host.name}, app at {host.url} once deployed")
 
@@ -74,6 +80,8 @@ def up(control: Control) -> None:
 @verb()
 def down(control: Control) -> None:
     """Remove the sandbox and all on it."""
+    from carboy import sandbox
+
     control.console.line("sandbox removed" if sandbox.down() else "there was no sandbox")
 
 

@@ -80,7 +80,7 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
         @functools.wraps(body)
         def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
             given = {parameter.name: options.pop(parameter.name) for parameter in own}
-            with _exits(debug=options["debug"]):
+            with _exits(debug=options["debug"], machine=options["json"]):
                 control = Control(options, check=given.get("check", body.__name__ == "plan"))
                 with control.console:
                     body(control, **given)
@@ -103,13 +103,15 @@ def _signature(own: list[inspect.Parameter]) -> inspect.Signature:
 
 
 @contextmanager
-def _exits(*, debug: bool) -> Iterator[None]:
+def _exits(*, debug: bool, machine: bool) -> Iterator[None]:
     """Turn every end of a verb into its exit code and, unless tracebacks are wanted, into a few lines."""
     try:
         yield
     except CarboyError as error:
         if debug:
             raise
+        if machine:
+            Console(machine=True).error(None, error)
         raise Exit(str(error), code=error.exit_code) from error
     except BrokenPipeError:
         # The reader of our output is gone, which is its right.

@@ -34,8 +34,8 @@ class Console:
         if self._live:
             self._live.stop()
 
-    def event(self, host: str, event: Event) -> None:
-        """Show one event of a host."""
+    def event(self, host: str | None, event: Event) -> None:
+        """Show one event of a host, or of none where none was contacted."""
         if self.machine:
             print(json.dumps({"host": host, **event}), flush=True)
             return
@@ -49,7 +49,7 @@ class Console:
             self._live.clear()
         print(painted(text, colour), file=sys.stderr, flush=True)
 
-    def error(self, host: str, error: CarboyError) -> None:
+    def error(self, host: str | None, error: CarboyError) -> None:
         """An error in its three lines, or as an event."""
         if self.machine:
             facts = {"what": error.what, "where": error.where, "hint": error.hint, "exit": error.exit_code}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ESCAPED = str.maketrans({character: "\\" + character for character in '\\"`$'})
 
 
@@ -33,4 +35,7 @@ def _secrets(path: Path, where: str) -> dict[str, str]:
         raise DeclarationError(
             f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans"
         )
+    for name in found:
+        if not NAME.fullmatch(name):
+            raise DeclarationError(f"{path}: {name!r} cannot be the name of an environment variable", where=where)
     return found

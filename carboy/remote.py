@@ -10,7 +10,7 @@ from carboy.applier.stream import MARKER
 from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
 from carboy.payload import BOOT
-from carboy.transport import NO_PYTHON, NO_SUDO, Connection
+from carboy.transport import NO_PYTHON, NO_SUDO, SUDO_MISSING, Connection
 
 if TYPE_CHECKING:
     import paramiko
@@ -19,6 +19,8 @@ Event = dict[str, Any]
 Need = dict[str, Any]
 Answer = Callable[[Need], bytes]
 NOISE_LINES = 5
+PIECE = 1 << 18
+DEFAULT_PYTHON = "python3"
 INSTALL_PYTHON = (
     "apt-get -qq -o DPkg::Lock::Timeout=120 update; apt-get -qq -o DPkg::Lock::Timeout=120 install -y python3"
 )
@@ -34,12 +36,14 @@ def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], 
         try:
             return _exchange(connection, payload, answer, sink)
         except _NoPython:
+            if host.python != DEFAULT_PYTHON:
+                raise
             sink({"event": "progress", "text": "the host has no python3: installing it with apt"})
             _install_python(connection)
             return _exchange(connection, payload, answer, sink)
 
 
-class _NoPython(Exception):
+class _NoPython(UnreachableError):
     """The host has no Python to run the applier with."""
 
 
@@ -71,12 +75,16 @@ def _events(host: Host, channel: paramiko.Channel, lines: Iterator[bytes]) -> It
         noise.append(line.decode("utf-8", "replace").rstrip())
     else:
         raise _not_started(host, channel, noise)
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            # Half a line is what a cut connection leaves behind.
-            return
+    yield from filter(None, map(_event, lines))
+
+
+def _event(line: bytes) -> Event | None:
+    """One event; None for half a line, which a cut leaves behind, and for what another program of the host printed."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "event" in found else None
 
 
 def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exception:
@@ -85,14 +93,9 @@ def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exc
     where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
     code = channel.recv_exit_status()
     if code == NO_PYTHON:
-        return _NoPython()
-    if code == NO_SUDO:
-        why = "refused the password" if host.become_password is not None else "wants a password"
-        return UnreachableError(
-            f"no root: sudo {why}",
-            where=where,
-            hint=f"set ansible_become_password for {host.name}, or give {host.user} NOPASSWD in sudoers",
-        )
+        return _NoPython(f"the host has no {host.python}", where=where, hint="correct ansible_python_interpreter")
+    if code in (SUDO_MISSING, NO_SUDO):
+        return _no_root(host, where, sudo=code == NO_SUDO)
     words = " / ".join([*said, *noise][-NOISE_LINES:]) or "nothing was said"
     if code == -1:
         return OutcomeUnknownError(
@@ -103,6 +106,15 @@ def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exc
     )
 
 
+def _no_root(host: Host, where: str, *, sudo: bool) -> Exception:
+    if not sudo:
+        hint = f"install sudo on {host.name}, or log in as root"
+        return UnreachableError("no root: the host has no sudo", where=where, hint=hint)
+    why = "refused the password" if host.become_password is not None else "wants a password"
+    hint = f"set ansible_become_password for {host.name}, or give {host.user} NOPASSWD in sudoers"
+    return UnreachableError(f"no root: sudo {why}", where=where, hint=hint)
+
+
 def _by_hand(host: Host) -> str:
     return f"try: ssh -p {host.port} {host.user}@{host.address} {host.python} --version"
 
@@ -111,9 +123,11 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     """Send what the host asked for; if something cannot be had, the host gets nothing and changes nothing."""
     try:
         for need in needs:
-            data = answer(need)
+            data = memoryview(answer(need))
             channel.sendall(b"%d\n" % len(data))
-            channel.sendall(data)
+            # In pieces, because paramiko copies all that is left with every packet it sends.
+            for at in range(0, len(data), PIECE):
+                channel.sendall(data[at : at + PIECE])
     except CarboyError:
         channel.shutdown_write()
         raise

@@ -10,7 +10,7 @@ from carboy.catalog import Content
 from carboy.errors import DeclarationError
 from carboy.source import Source
 
-INCLUDE = re.compile(r"^\s*(?:-r|--requirement)[ =]?\s*(\S+)\s*$")
+INCLUDE = re.compile(r"^\s*(?:-r|--requirement)[ =]?\s*(\S+)(?:\s+#.*|\s*)$")
 MAX_DEPTH = 10
 
 

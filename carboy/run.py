@@ -68,13 +68,14 @@ class Run:
 
     def apply(self, declarations: Iterable[Declaration], *, check: bool, diff: bool, wait: float = 0) -> None:
         """`deploy`, or with `check` `plan`."""
-        for declared in declarations:
-            args = {"catalog": declared.catalog.wire(), "check": check, "diff": diff, "wait": wait}
-            modules = tuple({type(resource).__module__.rpartition(".")[2] for _, resource in declared.catalog.entries})
+        # All catalogs first: a mistake in the last host's is found before the first host is contacted.
+        for declared, catalog in [(declared, declared.catalog) for declared in declarations]:
+            args = {"catalog": catalog.wire(), "check": check, "diff": diff, "wait": wait}
+            modules = tuple({type(resource).__module__.rpartition(".")[2] for _, resource in catalog.entries})
             tally = self.perform(declared, "apply", args, modules)
             self._recap(declared.host.name, tally, check)
             if check and tally.counts["changed"]:
-                self.codes[declared.host.name] = max(self.codes[declared.host.name], 2)
+                self.codes[declared.host.name] = self.codes[declared.host.name] or 2
 
     def rollback(self, declarations: Iterable[Declaration], *, to: str, check: bool, wait: float = 0) -> None:
         """`rollback`, to the last healthy release or a named one."""

@@ -21,7 +21,7 @@ def template(name: str, **variables: Any) -> Content:
     except jinja2.UndefinedError as problem:
         raise DeclarationError(f"undefined in a template: {problem.message}", where=_place(name, problem)) from problem
     except jinja2.TemplateNotFound as problem:
-        raise DeclarationError(f"no template {name}", where=str(FOLDER)) from problem
+        raise DeclarationError(f"no template {problem.name}", where=str(FOLDER)) from problem
     except jinja2.TemplateSyntaxError as problem:
         raise DeclarationError(f"template syntax: {problem.message}", where=f"{name}:{problem.lineno}") from problem
 

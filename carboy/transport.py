@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import socket
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 KEEPALIVE_SECONDS = 5
 DEAD_PEER_SECONDS = 25
-NO_SUDO, NO_PYTHON = 77, 78
+NO_SUDO, NO_PYTHON, SUDO_MISSING = 77, 78, 79
 
 
 class Connection:
@@ -32,6 +34,9 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # paramiko's thread looks up from the line only every 0.1 s, and Python waits for it at its end.
+        with contextlib.suppress(OSError):
+            self._fabric.transport.sock.shutdown(socket.SHUT_RDWR)
         self._fabric.close()
 
     def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
@@ -50,13 +55,13 @@ class Connection:
 
 
 def as_root(program: list[str], *, become: bool, asks: bool) -> str:
-    """The sh script that runs `program` as root; exit codes 77 and 78 say that there is no sudo or no such program."""
+    """The sh script that runs `program` as root; 77, 78, 79: sudo refuses, no such program, no sudo."""
     run = shlex.join(program)
     drop = "IFS= read -r _; " if asks else ""
     found = f"command -v {shlex.quote(program[0])} >/dev/null || exit {NO_PYTHON}; "
     if not become:
         return f"{drop}{found}exec {run}"
-    root = f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; '
+    root = f'if [ "$(id -u)" = 0 ]; then {drop}exec {run}; fi; command -v sudo >/dev/null || exit {SUDO_MISSING}; '
     if not asks:
         # The question whether sudo works costs a process, so it is only asked when the program failed to start.
         return f"{found}{root}sudo -n {run}; s=$?; [ $s = 0 ] || sudo -n true 2>/dev/null || exit {NO_SUDO}; exit $s"
@@ -68,7 +73,7 @@ def as_root(program: list[str], *, become: bool, asks: bool) -> str:
 def _fabric(host: Host) -> Any:
     import fabric  # here, because it takes a third of a second and most errors are found before it is needed
 
-    secrets = {"key_filename": str(host.key_file) if host.key_file else None, "password": host.password}
+    secrets = {"pkey": _key(host), "password": host.password}
     given = {key: value for key, value in secrets.items() if value is not None}
     alone = {"allow_agent": False, "look_for_keys": False} if host.key_file else {}
     return fabric.Connection(
@@ -80,6 +85,20 @@ def _fabric(host: Host) -> Any:
     )
 
 
+def _key(host: Host) -> paramiko.PKey | None:
+    """The declared key, loaded here: given its file name, paramiko tries it as every type and blames the last one."""
+    import paramiko
+
+    try:
+        return paramiko.PKey.from_path(str(host.key_file)) if host.key_file else None
+    except (OSError, ValueError, TypeError, paramiko.SSHException) as problem:
+        raise UnreachableError(
+            f"the key {host.key_file} cannot be used: {_words(problem)}",
+            where=f"host {host.name}",
+            hint="name a key without passphrase in ansible_ssh_private_key_file, or none to use your agent's",
+        ) from problem
+
+
 def _open(host: Host, connection: Any) -> None:
     import paramiko
 
@@ -88,6 +107,7 @@ def _open(host: Host, connection: Any) -> None:
     where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
     hostkeys.load(connection.client)
     connection.client.set_missing_host_key_policy(hostkeys.Refuse(host))
+    began = time.monotonic()
     try:
         connection.open()
     except paramiko.BadHostKeyException as problem:
@@ -104,9 +124,10 @@ def _open(host: Host, connection: Any) -> None:
             hint=f"try: ssh -v -p {host.port} {host.user}@{host.address}",
         ) from problem
     except (OSError, EOFError, paramiko.SSHException) as problem:
-        raise UnreachableError(
-            f"no SSH connection: {_words(problem)}", where=where, hint="is the host up?"
-        ) from problem
+        # paramiko has a dozen wordings for a host that stays silent, none of which says so.
+        late = time.monotonic() - began >= host.connect_timeout
+        words = f"no answer within {host.connect_timeout} s" if late else _words(problem)
+        raise UnreachableError(f"no SSH connection: {words}", where=where, hint="is the host up?") from problem
     _tune(connection.transport)
 
 
@@ -120,4 +141,4 @@ def _tune(transport: paramiko.Transport) -> None:
 
 
 def _words(problem: Exception) -> str:
-    return "timed out" if isinstance(problem, TimeoutError) else str(problem) or type(problem).__name__
+    return str(problem) or type(problem).__name__

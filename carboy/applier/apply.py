@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any, Callable, Iterator, List, Tuple
 
 from carboy.applier import lock
-from carboy.applier.host import Host
+from carboy.applier.host import Host, remove
 from carboy.applier.resource import Drift, Failure, Need, Resource
 from carboy.applier.session import Arguments, detach, session
 
@@ -32,14 +30,16 @@ def apply(host: Host, args: Arguments) -> None:
 
 def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Say what a deploy would change; what is needed to show it is forgotten again."""
-    with tempfile.TemporaryDirectory(prefix="carboy-plan-") as folder:
-        host.blobs = Path(folder)
-        drifts = [(entry, _drift(entry, host)) for entry in entries]
+    host.blobs = host.at("/run/carboy-plan-" + host.run_id)
+    drifts = [(entry, _drift(entry, host)) for entry in entries]
+    try:
         if args["diff"]:
             _gather(host, [resource.shows for (_, resource), drift in drifts if drift])
         for entry, drift in drifts:
             diff = entry[1].diff(host) if drift and args["diff"] else ""
             _emit(host, entry, "changed" if drift else "ok", drift=drift, diff=diff)
+    finally:
+        remove(host.blobs)
 
 
 def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:

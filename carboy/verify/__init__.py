@@ -1,14 +1,18 @@
-"""`invoke verify`: testinfra asks real hosts, over the inventory's own connection, whether they are what was declared."""
+"""`invoke verify`: testinfra asks hosts, over the inventory's own connection, whether they are as declared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carboy.console import Console
 from carboy.declaration import Declaration
 from carboy.errors import CarboyError
+
+if TYPE_CHECKING:
+    from carboy.verify.target import Target
 
 SUITE = Path(__file__).parents[2] / "tests" / "verify"
 PYTEST = ("--quiet", "--assert=plain", "--capture=no", "-p", "no:cacheprovider")
@@ -27,23 +31,27 @@ def verify(
     from carboy.verify.session import Verification
 
     with ExitStack() as connections:
-        targets, unreachable = _open(declarations, console, connections)
+        targets, unreachable = _open(declarations, console, connections, kill=kill)
         if not targets:
             return unreachable
-        verification = Verification(targets, console, kill=kill)
+        verification = Verification(targets, console)
         report = [f"--junit-xml={junit}"] if junit else []
         pytest.main([str(SUITE), *PYTEST, *report], plugins=[verification])
         return {**unreachable, **verification.codes}
 
 
-def _open(declarations: Iterable[Declaration], console: Console, connections: ExitStack) -> tuple[list, dict[str, int]]:
+def _open(
+    declarations: Iterable[Declaration], console: Console, connections: ExitStack, *, kill: bool
+) -> tuple[list[Target], dict[str, int]]:
     from carboy.verify.backend import Backend
     from carboy.verify.target import Target
 
-    targets, unreachable = [], {}
+    targets: list[Target] = []
+    unreachable: dict[str, int] = {}
     for declared in declarations:
         try:
-            targets.append(Target(declared, connections.enter_context(Backend(declared.host))))
+            backend = connections.enter_context(Backend(declared.host))
+            targets.append(Target(declared, backend, kill=kill))
         except CarboyError as error:
             console.error(declared.host.name, error)
             unreachable[declared.host.name] = error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from types import TracebackType
 from typing import Any
@@ -17,13 +18,17 @@ LONGEST_COMMAND_SECONDS = 600
 RETRY_SECONDS = 0.2
 MARK = "carboy-verify-mark"
 # Between the marks stands what the command wrote, whatever a login shell prints before or sudo makes of exit codes.
-SCRIPT = """
-export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-echo "$0"; sh -c "$1" </dev/null; printf '%s%d' "$0" $?
+# All of it is the standard input of a shell: sudo writes arguments into the host's log, and other users can see them.
+SCRIPT = f"""export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+echo {MARK}
+sh -c %s <<'{MARK}'
+%s
+{MARK}
+printf '{MARK}%%d' $?
 """
 
 
-class Backend(BaseBackend):
+class Backend(BaseBackend):  # type: ignore[misc]
     """Runs commands as root over one connection; use as a context manager."""
 
     NAME = "carboy"
@@ -35,21 +40,31 @@ class Backend(BaseBackend):
 
     def __enter__(self) -> Backend:
         self._connection.__enter__()
-        self.run("true")
+        try:
+            self.run("true")
+        except BaseException:
+            self._connection.__exit__(None, None, None)
+            raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._connection.__exit__(kind, error, trace)
 
-    def run(self, command: str, *args: str, **kwargs: Any) -> CommandResult:  # noqa: ARG002 - testinfra's form
+    def run(self, command: str, *args: str, stdin: str = "", **kwargs: Any) -> CommandResult:
         """Run a shell command as root; raises `UnreachableError` if it could not even begin."""
         line = self.get_command(command, *args)
-        channel = self._connection.start_as_root(["sh", "-c", SCRIPT, MARK, line])
+        script = SCRIPT % (shlex.quote(line), stdin)
+        channel = self._connection.start_as_root(["sh"], script.encode())
+        channel.shutdown_write()
         channel.settimeout(LONGEST_COMMAND_SECONDS)
         try:
             said, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
         except TimeoutError as problem:
-            raise OutcomeUnknownError(f"no end of: {line[:200]}", where=self._where, hint="is the host overloaded?") from problem
+            raise OutcomeUnknownError(
+                f"no end of: {line[:200]}", where=self._where, hint="is the host overloaded?"
+            ) from problem
         parts = said.split(MARK.encode())
         if len(parts) < 3:
             raise self._not_run(channel, said + errors)

@@ -21,11 +21,11 @@ WIDTH = 96
 class Verification:
     """A plugin of pytest for one run."""
 
-    def __init__(self, targets: Sequence[Target], console: Console, *, kill: bool) -> None:
-        self.targets, self.console, self.kill = targets, console, kill
+    def __init__(self, targets: Sequence[Target], console: Console) -> None:
+        self.targets, self.console = targets, console
         self.counts: dict[str, Counter[str]] = {target.name: Counter() for target in targets}
         self._began = time.monotonic()
-        self._open: dict[str, dict[str, Any]] = {}
+        self._checks: dict[str, dict[str, str]] = {}
 
     @property
     def codes(self) -> dict[str, int]:
@@ -47,6 +47,7 @@ class Verification:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Order the checks: host by host, what kills comes last, and a reboot after that."""
         items.sort(key=lambda item: (self.targets.index(_target(item)), _disturbance(item)))
+        self._checks = {item.nodeid: _facts(item) for item in items}
         for item in items:
             reason = self._reason_to_skip(item)
             if reason:
@@ -54,15 +55,13 @@ class Verification:
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Say on a live line what is being checked."""
-        self._open[item.nodeid] = {"host": _target(item).name, "subject": _subject(item), "title": _title(item)}
         if sys.stderr.isatty() and not self.console.machine:
             self.console.event(_target(item).name, {"event": "progress", "text": _title(item)})
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Any:
         """Keep of an expected kind of failure its words alone."""
         report = yield
-        self._open.setdefault(item.nodeid, {"host": _target(item).name, "subject": _subject(item), "title": _title(item)})
         if call.excinfo and report.failed:
             report.longrepr = _words(call.excinfo)
         return report
@@ -71,7 +70,7 @@ class Verification:
         """Show the outcome of a check as soon as it is known."""
         if report.when == "call" or not report.passed:
             outcome = "ok" if report.passed else report.outcome
-            check = self._open[report.nodeid]
+            check = self._checks[report.nodeid]
             self.counts[check["host"]][outcome] += 1
             self._show(check, outcome, report)
 
@@ -84,10 +83,14 @@ class Verification:
         message = _message(report)
         facts = dict(report.user_properties)
         if self.console.machine:
-            told = {"subject": check["subject"], "title": check["title"], "seconds": round(report.duration, 3)}
-            self.console.event(
-                check["host"], {"event": "check", "outcome": outcome, **told, "message": message, "facts": facts}
-            )
+            told = {
+                **check,
+                "outcome": outcome,
+                "seconds": round(report.duration, 3),
+                "message": message,
+                "facts": facts,
+            }
+            self.console.event(check["host"], {"event": "check", **told})
             return
         title = " · ".join([check["title"], *(f"{name} {value}" for name, value in facts.items())])
         line = f"{check['host']}  {outcome:<7}  {check['subject']:<9} {title:<{WIDTH}} {report.duration:6.2f} s"
@@ -107,7 +110,7 @@ class Verification:
         target = _target(item)
         if item.get_closest_marker("reboots") and not target.allows("carboy_allow_reboot"):
             return "the inventory does not say carboy_allow_reboot: true"
-        if item.get_closest_marker("kills") and not self.kill and not target.allows("carboy_allow_kill"):
+        if item.get_closest_marker("kills") and not target.may_kill:
             return "ask with --kill, or set carboy_allow_kill: true"
         return ""
 
@@ -121,8 +124,9 @@ def _disturbance(item: pytest.Item) -> int:
     return 2 if item.get_closest_marker("reboots") else 1 if item.get_closest_marker("kills") else 0
 
 
-def _subject(item: pytest.Item) -> str:
-    return item.path.stem.removeprefix("test_")
+def _facts(item: pytest.Item) -> dict[str, str]:
+    subject, name = item.path.stem.removeprefix("test_"), item.name.removeprefix("test_").partition("[")[0]
+    return {"host": _target(item).name, "subject": subject, "check": name, "title": _title(item)}
 
 
 def _title(item: pytest.Item) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from collections.abc import Callable
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,44 @@ from testinfra.host import Host
 
 from carboy.declaration import Declaration
 from carboy.errors import DeclarationError
-from carboy.verify import on_host
 from carboy.verify.backend import Backend
+
+Record = Callable[[str, object], None]
+"""How a check reports a figure: pytest's `record_property`."""
+ON_HOST = Path(__file__).parent / "on_host"
+LOADER = """
+import json, sys, types
+for name, text in {sources!r}.items():
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    exec(compile(text, name, "exec"), module.__dict__)
+    package, _, last = name.rpartition(".")
+    if package:
+        setattr(sys.modules[package], last, module)
+place, _, question = sys.argv[1].rpartition(".")
+print(json.dumps(getattr(sys.modules["carboy.verify.on_host." + place], question)(*sys.argv[2:])))
+"""
+
+
+@cache
+def script() -> str:
+    """The program that answers questions: the modules of `on_host` under their own names, then the question."""
+    packages = {"carboy": "", "carboy.verify": "", "carboy.verify.on_host": ""}
+    modules = {
+        f"carboy.verify.on_host.{name}": (ON_HOST / f"{name}.py").read_text() for name in ("app", "look", "disturb")
+    }
+    return LOADER.format(sources={**packages, **modules})
 
 
 class Target:
     """One declared app on one host."""
 
-    def __init__(self, declared: Declaration, backend: Backend) -> None:
+    def __init__(self, declared: Declaration, backend: Backend, *, kill: bool = False) -> None:
         self.declared = declared
         self.backend = backend
         self.host = Host(backend)
         self.app = declared.settings["app"]
+        self.may_kill = kill or self.allows("carboy_allow_kill")
 
     @property
     def name(self) -> str:
@@ -32,7 +59,8 @@ class Target:
     @property
     def release(self) -> str:
         """The release that `current` points to, as the host says now; empty if there is none."""
-        return self.host.run("readlink %s", f"{self.app.home}/current").stdout.strip().rpartition("/")[2]
+        pointed: str = self.host.run("readlink %s", f"{self.app.home}/current").stdout
+        return pointed.strip().rpartition("/")[2]
 
     @cached_property
     def folder(self) -> str:
@@ -67,17 +95,16 @@ class Target:
         return dict(line.partition("=")[::2] for line in shown.splitlines())
 
     def ask(self, question: str, *arguments: object, python: str = "") -> Any:
-        """The answer of a function of `on_host`, run by the host's own python3 or by another one."""
-        interpreter = python or self.declared.host.python
-        words = [interpreter, "-I", "-B", "-c", Path(on_host.__file__).read_text(), question, *map(str, arguments)]
-        done = self.host.run(" ".join(["%s"] * len(words)), *words)
+        """The answer to a question of `on_host` ("look.answers"), by the host's own python3 or another one."""
+        words = [python or self.declared.host.python, "-I", "-B", "-", question, *map(str, arguments)]
+        done = self.host.run(" ".join(["%s"] * len(words)), *words, stdin=script())
         last = done.stderr.strip().rpartition("\n")[2]
-        assert done.rc == 0, f"the host could not answer the question for {question}: {last}"
+        assert done.rc == 0, f"the host could not answer {question}: {last}"
         return json.loads(done.stdout)
 
     def answers(self, count: int = 1) -> list[dict[str, Any]]:
         """Answers to the health path over the public address, asked on the host itself."""
-        found: list[dict[str, Any]] = self.ask("answers", self.app.listen, self.app.health, count)
+        found: list[dict[str, Any]] = self.ask("look.answers", self.app.listen, self.app.health, count)
         return found
 
     def allows(self, variable: str) -> bool:
