@@ -17,10 +17,11 @@ from carboy.console import Console
 from carboy.declaration import Declaration, declare
 from carboy.errors import CarboyError
 from carboy.inventory import Host, Inventory, load, parse_extra
+from carboy.project import ROOT, STATE
 from carboy.run import Run
 
-INVENTORY = Path("inventory")
-SANDBOX_INVENTORY = Path(".carboy/inventory")
+INVENTORY = ROOT / "inventory"
+SANDBOX_INVENTORY = STATE / "inventory"
 SANDBOX = "sandbox"
 SHORT = {"extra": "e", "inventory": "i", "follow": "f"}
 COMMON: dict[str, tuple[Any, str]] = {

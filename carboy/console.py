@@ -71,9 +71,14 @@ class Console:
         self.line(f"{host}  {event['resource']:<{TITLE_WIDTH}} {word}", COLOURS[status])
         if self.check:
             self._drift(event)
-        if event.get("diff"):
-            for line in event["diff"].splitlines():
-                self.line(f"    {line}", {"+": "green", "-": "red", "~": "yellow"}.get(line[:1], ""))
+        self._diff(event)
+
+    def _on_plan(self, host: str, event: Event) -> None:  # noqa: ARG002 - every event has this form
+        self._diff(event)
+
+    def _diff(self, event: Event) -> None:
+        for line in event.get("diff", "").splitlines():
+            self.line(f"    {line}", {"+": "green", "-": "red", "~": "yellow"}.get(line[:1], ""))
 
     def _drift(self, event: Event) -> None:
         for key, (current, desired) in event.get("drift", {}).items():
@@ -94,7 +99,8 @@ class Console:
     def _on_switch(self, host: str, event: Event) -> None:
         why = f": {event['why']}" if event.get("why") else ""
         who = f"{event['who']}@{event['where']}"
-        print(f"{host}  {event['time']}  {event['action']:<8}  {event['release']}  {event['outcome']:<7}  {who}{why}")
+        what = f"{event['action']:<8}  {event['release']} {event.get('revision', '')}"
+        print(f"{host}  {event['time']}  {what}  {event['outcome']:<7}  {who}{why}")
 
     def _on_log(self, host: str, event: Event) -> None:  # noqa: ARG002 - every event has this form
         print(event["line"], flush=True)

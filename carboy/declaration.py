@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from carboy.applier.switch import Policy
@@ -13,9 +12,10 @@ from carboy.catalog import Catalog
 from carboy.errors import DeclarationError
 from carboy.inventory import Host
 from carboy.inventory.suggest import did_you_mean
+from carboy.project import ROOT
 from carboy.settings import resolve
 
-ROLES = Path(__file__).parent.parent / "roles"
+ROLES = ROOT / "roles"
 DEFAULT_ROLES = ("app", "gunicorn", "systemd", "logrotate", "release")
 VARIABLE = "carboy_roles"
 

@@ -9,6 +9,7 @@ import yaml
 
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
+from carboy.project import ROOT
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ESCAPED = str.maketrans({character: "\\" + character for character in '\\"`$'})
@@ -26,7 +27,7 @@ def content(environment: dict[str, str], secrets_file: Path | None, where: str) 
 def _secrets(path: Path, where: str) -> dict[str, str]:
     """The YAML mapping of names to values in the controller's secrets file; errors never show a value."""
     try:
-        found = yaml.safe_load(path.expanduser().read_text(encoding="utf-8"))
+        found = yaml.safe_load((ROOT / path.expanduser()).read_text(encoding="utf-8"))
     except OSError as problem:
         raise DeclarationError(f"the secrets file cannot be read: {problem.strerror}", where=where) from problem
     except (yaml.YAMLError, UnicodeDecodeError):

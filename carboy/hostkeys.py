@@ -14,8 +14,9 @@ import paramiko
 
 from carboy.errors import UnreachableError
 from carboy.inventory import Host
+from carboy.project import STATE
 
-SANDBOX_KEYS = Path(".carboy/known_hosts")
+SANDBOX_KEYS = STATE / "known_hosts"
 # Without a handler, what paramiko logs of a failed connection would stand on stderr beside the error itself.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 

@@ -123,7 +123,7 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     """Send what the host asked for; if something cannot be had, the host gets nothing and changes nothing."""
     try:
         for need in needs:
-            data = memoryview(answer(need))
+            data = answer(need)
             channel.sendall(b"%d\n" % len(data))
             # In pieces, because paramiko copies all that is left with every packet it sends.
             for at in range(0, len(data), PIECE):

@@ -77,10 +77,12 @@ class Run:
             if check and tally.counts["changed"]:
                 self.codes[declared.host.name] = self.codes[declared.host.name] or 2
 
-    def rollback(self, declarations: Iterable[Declaration], *, to: str, check: bool, wait: float = 0) -> None:
+    def rollback(
+        self, declarations: Iterable[Declaration], *, to: str, check: bool, diff: bool, wait: float = 0
+    ) -> None:
         """`rollback`, to the last healthy release or a named one."""
         for declared in declarations:
-            args = {"to": to, "check": check, "wait": wait, "policy": asdict(declared.policy)}
+            args = {"to": to, "check": check, "diff": diff, "wait": wait, "policy": asdict(declared.policy)}
             self._recap(declared.host.name, self.perform(declared, "rollback", args), check)
 
     def perform(self, declared: Declaration, verb: str, args: dict[str, Any], modules: tuple[str, ...] = ()) -> Tally:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
+from carboy.project import ROOT, STATE
 
 ALWAYS_LEFT_OUT = (
     ".git",
@@ -27,7 +28,7 @@ ALWAYS_LEFT_OUT = (
     ".pytest_cache",
     ".ruff_cache",
 )
-CHECKOUTS = Path(".carboy/git")
+CHECKOUTS = STATE / "git"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def load(
     """
     if not place:
         return Source("", {})
-    root, revision = _checkout(place, ref, where) if ref else (Path(place).expanduser(), "")
+    root, revision = _checkout(place, ref, where) if ref else (ROOT / Path(place).expanduser(), "")
     if not root.is_dir():
         raise DeclarationError(
             f"no folder {place}", where=where, hint="app_source names the app's folder or repository"

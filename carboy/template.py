@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
+from carboy.project import ROOT
 
-FOLDER = Path(__file__).parent.parent / "templates"
+FOLDER = ROOT / "templates"
 
 
 def template(name: str, **variables: Any) -> Content:

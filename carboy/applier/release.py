@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
-from carboy.applier.file import unified
+from carboy.applier.difference import Contents, contents_of, difference, secrets, tree_of
 from carboy.applier.host import Host, remove, write
 from carboy.applier.resource import Blob, Drift, Need, Properties, Resource
 from carboy.applier.store import COMPLETE, MANIFEST, Store
@@ -83,24 +83,24 @@ class Release(Resource):
         write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
         (path / "venv").symlink_to(os.path.relpath(host.at(self.venv.path(host)), path))
         self._check(host, name, path)
-        record = {"digest": self.digest, "venv": self.venv.key(host), "revision": self.revision, "gate": self.gate}
         os.sync()
-        write(path / COMPLETE, json.dumps(record, indent=1).encode())
+        write(path / COMPLETE, json.dumps(self._record(host), indent=1).encode())
 
     def diff(self, host: Host) -> str:
-        """What changes against the release that was built last: files of the tree by name, text beside it in full."""
-        store = Store(host, self.app)
-        last = store.path((store.all() or ["none"])[-1])
-        before, after = _tree_of(last), {path: digest for path, _, digest in self._entries(host)}
-        names = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
-        marks = ["%s tree/%s\n" % ("+" if n not in before else "-" if n not in after else "~", n) for n in names]
-        for part, (mode, blob) in sorted(self.files.items()):
-            place = last / part.replace("{release}", last.name)
-            old = place.read_bytes() if place.exists() else b""
-            new = host.blob(blob.need).read_bytes()
-            secret = mode == "0600" and old != new
-            marks.append("~ %s (secret content differs)\n" % part if secret else unified(part, old, new))
-        return "".join(marks)
+        """What changes against the release that people are pointed to now."""
+        texts = {name: host.blob(blob.need).read_bytes() for name, (_, blob) in self.files.items()}
+        tree = {path: digest for path, _, digest in self._entries(host)}
+        after = Contents(tree, texts, secrets({name: mode for name, (mode, _) in self.files.items()}))
+        return difference(contents_of((Store(host, self.app).home / "current").resolve()), after)
+
+    def _record(self, host: Host) -> Dict[str, Any]:
+        return {
+            "digest": self.digest,
+            "venv": self.venv.key(host),
+            "revision": self.revision,
+            "gate": self.gate,
+            "files": {name: mode for name, (mode, _) in self.files.items()},
+        }
 
     def _entries(self, host: Host) -> List[Tuple[str, str, str]]:
         return [tuple(entry) for entry in json.loads(host.blob(self.manifest.need).read_text())]
@@ -109,7 +109,7 @@ class Release(Resource):
         """Where earlier releases hold files of this tree, by digest; only those that still are what they were."""
         store = Store(host, self.app)
         paths = (store.path(name) for name in store.all())
-        held = {digest: path / "tree" / name for path in paths for name, digest in _tree_of(path).items()}
+        held = {digest: path / "tree" / name for path in paths for name, digest in tree_of(path).items()}
         wanted = {digest for _, _, digest in self._entries(host)}
         return {digest: path for digest, path in held.items() if digest in wanted and _digest(path) == digest}
 
@@ -127,13 +127,6 @@ class Release(Resource):
         host.run(str(path / "venv/bin/python"), "-m", "compileall", "-q", *code)
         for check in self.checks:
             host.run(*[part.format(path=path, release=name) for part in shlex.split(check)])
-
-
-def _tree_of(release: Path) -> Dict[str, str]:
-    """Path and digest of each file in a release's tree."""
-    manifest = release / MANIFEST
-    entries = json.loads(manifest.read_text()) if manifest.exists() else []
-    return {path: digest for path, _, digest in entries}
 
 
 def _digest(path: Path) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from carboy.applier import lock
+from carboy.applier.difference import contents_of, difference
 from carboy.applier.host import Host
 from carboy.applier.resource import Failure
 from carboy.applier.session import Arguments, detach, session
 from carboy.applier.store import Store
 from carboy.applier.switch import Policy, Switch
+from carboy.applier.units import Units
 
 
 def main(args: Arguments) -> None:
@@ -20,8 +22,11 @@ def rollback(host: Host, args: Arguments) -> None:
     lock.hold(host, args["app"], host.holder, args["wait"])
     store = Store(host, args["app"])
     switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
+    if args["check"] or args["diff"]:
+        releases = [contents_of(store.path(name)) for name in (switch.previous or "none", switch.release)]
+        diff = difference(*releases) if args["diff"] else ""
+        host.stream.emit("plan", release=switch.release, before=switch.previous, diff=diff)
     if args["check"]:
-        host.stream.emit("plan", release=switch.release, before=switch.previous)
         return
     detach(host)
     switch.run("rollback")
@@ -30,8 +35,8 @@ def rollback(host: Host, args: Arguments) -> None:
 def _target(store: Store, wanted: str) -> str:
     if wanted:
         return _named(store, wanted)
-    serving = next((record["release"] for record in reversed(store.history()) if record["outcome"] == "healthy"), None)
-    earlier = [name for name in store.healthy() if name != serving]
+    state = Units(store).read()
+    earlier = [name for name in store.healthy() if name not in ([state.chosen] if state.chosen else state.serving)]
     if not earlier:
         raise Failure("no earlier healthy release of %s is on this host" % store.app, hint="see invoke history")
     return earlier[-1]

@@ -166,5 +166,6 @@ class Switch:
 
     def _remember(self, action: str, outcome: str, began: float, why: str = "") -> None:
         record = {"action": action, "release": self.release, "previous": self.previous, "outcome": outcome}
-        more = {"why": why} if why else {}
+        revision = self.store.record(self.release)["revision"]
+        more = {key: value for key, value in (("why", why), ("revision", revision)) if value}
         self.store.remember(**record, **self.host.holder, seconds=round(time.monotonic() - began, 2), **more)
