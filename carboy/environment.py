@@ -19,9 +19,19 @@ def content(environment: dict[str, str], secrets_file: Path | None, where: str) 
     """NAME="value" lines, sorted; a secret wins over a plain variable of the same name."""
     values = {**environment, **(_secrets(secrets_file, where) if secrets_file else {})}
     for name, value in values.items():
-        if any(ord(character) < 32 and character not in "\n\t" for character in value):
-            raise DeclarationError(f"the value of {name} has a control character, which systemd would not pass on")
+        if not all(map(_passes, value)):
+            raise DeclarationError(f"the value of {name} has a character that systemd would not pass on", where=where)
     return Content.of("".join(f'{name}="{value.translate(ESCAPED)}"\n' for name, value in sorted(values.items())))
+
+
+def _passes(character: str) -> bool:
+    """Whether systemd takes a character from a file: neither a control nor a surrogate nor one that is none in Unicode.
+
+    One such character in one value, and the whole file is refused, which keeps the app from starting.
+    """
+    code = ord(character)
+    nothing = 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+    return character in "\n\t" or (code >= 32 and not nothing)
 
 
 def _secrets(path: Path, where: str) -> dict[str, str]:

@@ -120,7 +120,7 @@ def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
 
 def _git(*arguments: str, where: str) -> bytes:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
     except FileNotFoundError as problem:
         raise DeclarationError(
             "git is not installed here", where=where, hint="install git, or use a folder"

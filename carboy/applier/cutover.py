@@ -25,7 +25,8 @@ class Cutover(Resource):
 
     def current(self, host: Host) -> Properties:
         """Which releases serve and which one is chosen, and whether the units are as released."""
-        units = Units(Store(host, self.app))
+        store = Store(host, self.app)
+        units = Units(store)
         state = units.read()
         return {
             "serving": state.serving,
@@ -33,12 +34,20 @@ class Cutover(Resource):
             "socket": state.socket,
             "units": "as released" if state.chosen and units.as_released(state.chosen) else "changed",
             "candidates": state.candidates,
+            "current": store.current(),
         }
 
     def desired(self, host: Host) -> Properties:
         """The release alone, everywhere."""
         name = Store(host, self.app).find(self.digest) or "a new release %s" % self.digest[:8]
-        return {"serving": [name], "chosen": name, "socket": "active", "units": "as released", "candidates": []}
+        return {
+            "serving": [name],
+            "chosen": name,
+            "socket": "active",
+            "units": "as released",
+            "candidates": [],
+            "current": name,
+        }
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Switch to the release; on any failure what served before serves on."""

@@ -88,10 +88,11 @@ class Release(Resource):
 
     def diff(self, host: Host) -> str:
         """What changes against the release that people are pointed to now."""
+        store = Store(host, self.app)
         texts = {name: host.blob(blob.need).read_bytes() for name, (_, blob) in self.files.items()}
         tree = {path: digest for path, _, digest in self._entries(host)}
         after = Contents(tree, texts, secrets({name: mode for name, (mode, _) in self.files.items()}))
-        return difference(contents_of((Store(host, self.app).home / "current").resolve()), after)
+        return difference(contents_of(store.path(store.current() or "none")), after)
 
     def _record(self, host: Host) -> Dict[str, Any]:
         return {

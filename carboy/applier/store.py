@@ -37,6 +37,11 @@ class Store:
         """Complete releases, oldest first."""
         return sorted(path.parent.name for path in (self.home / "releases").glob("*/" + COMPLETE))
 
+    def current(self) -> Optional[str]:
+        """The release that people are pointed to, by the link that a switch sets last."""
+        link = self.home / "current"
+        return os.readlink(link).rpartition("/")[2] if link.is_symlink() else None
+
     def record(self, release: str) -> Record:
         """What a complete release says of itself; empty if there is no such release."""
         path = self.path(release) / COMPLETE

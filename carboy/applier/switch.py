@@ -122,9 +122,10 @@ class Switch:
         return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
 
     def _watch(self) -> None:
-        """Ask the public socket for health until the time to watch is over, then look for restarts."""
-        address = probe.address(self.gate["listen"])
+        """Ask the public socket for health until the time to watch is over; no restart may happen meanwhile."""
+        address, unit = probe.address(self.gate["listen"]), self.units.instance(self.release)
         until = time.monotonic() + self.policy.watch
+        restarts = systemd.show(self.host, unit)[unit]["NRestarts"]
         while True:
             answer = probe.ask(address, self.gate["health"], PUBLIC_SECONDS)
             if not answer.healthy:
@@ -132,10 +133,9 @@ class Switch:
             if time.monotonic() >= until:
                 break
             time.sleep(WATCH_PAUSE)
-        unit = self.units.instance(self.release)
         shown = systemd.show(self.host, unit)[unit]
-        if shown["ActiveState"] != "active" or shown["NRestarts"] != "0":
-            raise self._breach("%s did not stay up: %s restarts" % (unit, shown["NRestarts"]))
+        if (shown["ActiveState"], shown["NRestarts"]) != ("active", restarts):
+            raise self._breach("%s did not stay up" % unit)
 
     def _breach(self, what: str) -> Failure:
         return Failure(what, details=candidate.explain(self.host, self.units.instance(self.release)))
@@ -148,7 +148,7 @@ class Switch:
                 self._serve(self.previous).wait()
             else:
                 self.host.call("systemctl", "stop", self.units.socket, self.units.instance(self.release))
-            self.units.retire(self.release)
+            self.units.discard(self.release)
         except Failure as worse:
             raise Stranded(
                 "the switch failed, and so did the way back: %s" % worse.what,

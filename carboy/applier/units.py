@@ -36,6 +36,10 @@ class Units:
         """The unit that holds a candidate's private socket."""
         return "%s-candidate@%s.socket" % (self.store.app, release)
 
+    def probe_socket(self, release: str) -> str:
+        """The unit that holds the private socket of a serving instance."""
+        return "%s-probe@%s.socket" % (self.store.app, release)
+
     def probe_address(self, release: str) -> str:
         """The private socket of a serving instance, for questions to it alone."""
         return "/run/%s-probe/%s.sock" % (self.store.app, release)
@@ -90,6 +94,12 @@ class Units:
     def retire(self, release: str) -> None:
         """Take a release's service away from systemd; the release itself keeps its copy."""
         remove(self.store.host.at(systemd.UNITS) / self.instance(release))
+
+    def discard(self, release: str) -> None:
+        """Leave nothing of a release's service that failed: not its private socket, not its failure."""
+        self.store.host.call("systemctl", "stop", self.instance(release), self.probe_socket(release))
+        self.store.host.call("systemctl", "reset-failed", self.instance(release))
+        self.retire(release)
 
     @property
     def _choice(self) -> Path:
