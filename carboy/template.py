@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
-from carboy.project import ROOT
+from carboy.project import ROOT, STATE
 
 FOLDER = ROOT / "templates"
 
@@ -30,6 +31,7 @@ def template(name: str, **variables: Any) -> Content:
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
+        bytecode_cache=jinja2.FileSystemBytecodeCache(str(_cache())),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         trim_blocks=True,
@@ -37,6 +39,13 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["py"] = _literal
     return environment
+
+
+def _cache() -> Path:
+    """Where compiled templates are kept: compiling them anew takes longer than a host needs to answer."""
+    path = STATE / "templates"
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
 
 
 def _literal(value: Any) -> str:

@@ -8,9 +8,10 @@ import shlex
 import shutil
 import subprocess
 import textwrap
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterable, List, Optional
+from typing import BinaryIO, Dict, Iterable, Iterator, List, Optional
 
 from carboy.applier.resource import Failure, Need
 from carboy.applier.stream import Stream
@@ -137,3 +138,14 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     elif path.is_symlink() or path.exists():
         path.unlink()
+
+
+@contextmanager
+def anew(path: Path) -> Iterator[None]:
+    """Have a folder built from nothing in the block; what a failure leaves is removed: it may fill the disk."""
+    remove(path)
+    try:
+        yield
+    except Exception:
+        remove(path)
+        raise

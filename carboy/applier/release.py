@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 from carboy.applier.difference import Contents, contents_of, difference, secrets, tree_of
-from carboy.applier.host import Host, remove, write
+from carboy.applier.host import Host, anew, write
 from carboy.applier.resource import Blob, Drift, Need, Properties, Resource
 from carboy.applier.store import COMPLETE, MANIFEST, Store
 from carboy.applier.venv import Venv
@@ -73,15 +73,8 @@ class Release(Resource):
         name = store.new(self.digest)
         path = store.path(name)
         host.say("building release %s" % name)
-        remove(path)
-        path.mkdir(mode=0o755)
-        self._tree(host, path / "tree")
-        for part, (mode, blob) in self.files.items():
-            place = path / part.replace("{release}", name)
-            place.parent.mkdir(exist_ok=True)
-            write(place, host.blob(blob.need).read_bytes(), int(mode, 8))
-        write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
-        (path / "venv").symlink_to(os.path.relpath(host.at(self.venv.path(host)), path))
+        with anew(path):
+            self._lay_out(host, name, path)
         self._check(host, name, path)
         os.sync()
         write(path / COMPLETE, json.dumps(self._record(host), indent=1).encode())
@@ -113,6 +106,16 @@ class Release(Resource):
         held = {digest: path / "tree" / name for path in paths for name, digest in tree_of(path).items()}
         wanted = {digest for _, _, digest in self._entries(host)}
         return {digest: path for digest, path in held.items() if digest in wanted and _digest(path) == digest}
+
+    def _lay_out(self, host: Host, name: str, path: Path) -> None:
+        path.mkdir(mode=0o755)
+        self._tree(host, path / "tree")
+        for part, (mode, blob) in self.files.items():
+            place = path / part.replace("{release}", name)
+            place.parent.mkdir(exist_ok=True)
+            write(place, host.blob(blob.need).read_bytes(), int(mode, 8))
+        write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
+        (path / "venv").symlink_to(os.path.relpath(host.at(self.venv.path(host)), path))
 
     def _tree(self, host: Host, target: Path) -> None:
         target.mkdir()

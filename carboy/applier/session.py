@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import traceback
@@ -13,6 +12,7 @@ from carboy.applier.resource import Failure
 from carboy.applier.stream import Disconnected, standard
 
 Arguments = Dict[str, Any]
+NO_SPACE = "No space left on device"
 
 
 def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
@@ -28,11 +28,11 @@ def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
         pass
     except Failure as failure:
         code = failure.exit_code
-        stream.emit("failed", what=failure.what, details=failure.details, hint=failure.hint)
+        details = (failure.details + "\n" + _space(host, failure.details)).strip()
+        stream.emit("failed", what=failure.what, details=details, hint=failure.hint)
     except OSError as problem:
-        stream.emit(
-            "failed", what=str(problem), details=_space(host, problem), hint="look at the host's disk and rights"
-        )
+        details = _space(host, str(problem))
+        stream.emit("failed", what=str(problem), details=details, hint="look at the host's disk and rights")
     except Exception:
         stream.emit("failed", what="a fault in Carboy itself", details=traceback.format_exc(), hint="please report it")
     stream.emit("end", exit=code)
@@ -54,8 +54,8 @@ def detach(host: Host) -> None:
     host.stream.record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
 
 
-def _space(host: Host, problem: OSError) -> str:
-    if problem.errno != errno.ENOSPC:
+def _space(host: Host, said: str) -> str:
+    if NO_SPACE not in said:
         return ""
     places = {path: os.statvfs(host.at(path)) for path in ("/", "/srv", "/var/lib") if host.at(path).exists()}
     return "\n".join(

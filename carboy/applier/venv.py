@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
-from carboy.applier.host import Host, link, remove, write
+from carboy.applier.host import Host, anew, link, remove, write
 from carboy.applier.package import Package
 from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource
 
@@ -75,10 +75,10 @@ class Venv(Resource):
             # Debian 11 packs it apart, and neither uv nor pip can install for such a Python without it.
             Package(("python3-distutils",)).repair(host, {"python3-distutils": (False, True)})
         path = host.at(self.path(host))
-        remove(path)
         host.say("building the venv %s" % path.name)
-        host.run(self._interpreter(), "-m", "venv", "--without-pip", str(path))
-        self._install(host, path)
+        with anew(path):
+            host.run(self._interpreter(), "-m", "venv", "--without-pip", str(path))
+            self._install(host, path)
         record = {"python": self._version(host), "blobs": [part["sha256"] for part in self._parts(host)]}
         os.sync()
         write(path / COMPLETE, json.dumps(record).encode())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from carboy.console import Console
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError
+from carboy.errors import CarboyError, FailedError
 
 if TYPE_CHECKING:
     from carboy.verify.target import Target
@@ -51,8 +51,14 @@ def _open(
     for declared in declarations:
         try:
             backend = connections.enter_context(Backend(declared.host))
-            targets.append(Target(declared, backend, kill=kill))
+            targets.append(_deployed(Target(declared, backend, kill=kill)))
         except CarboyError as error:
             console.error(declared.host.name, error)
             unreachable[declared.host.name] = error.exit_code
     return targets, unreachable
+
+
+def _deployed(target: Target) -> Target:
+    if not target.release:
+        raise FailedError("nothing is deployed", where=f"host {target.name}, {target.app.home}", hint=target.repair)
+    return target

@@ -89,9 +89,16 @@ class Target:
         assert done.rc == 0, f"{path} cannot be read: {done.stderr.strip()}"
         return str(done.stdout)
 
+    def output(self, command: str, *arguments: str) -> str:
+        """What a command prints; an AssertionError says in the command's own words why it failed."""
+        done = self.host.run(command, *arguments)
+        last = done.stderr.strip().rpartition("\n")[2] or f"exit {done.rc}"
+        assert done.rc == 0, f"{command % arguments}: {last}"
+        return str(done.stdout).rstrip("\n")
+
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         """What systemd says of a unit."""
-        shown = self.host.check_output("systemctl show --property %s -- %s", ",".join(properties), unit)
+        shown = self.output("systemctl show --property %s -- %s", ",".join(properties), unit)
         return dict(line.partition("=")[::2] for line in shown.splitlines())
 
     def ask(self, question: str, *arguments: object, python: str = "") -> Any:
