@@ -99,7 +99,7 @@ def test_prefixed_variables_fill_settings() -> None:
         ("optional", 3, 3),
         ("tuple", ["a", "b"], ("a", "b")),
         ("tuple", [], ()),
-        ("dict", {"A": "x", "PORT": 80, "RATE": 0.5}, {"A": "x", "PORT": "80", "RATE": "0.5"}),
+        ("dict", {"A": "x", "PORT": 80}, {"A": "x", "PORT": "80"}),
         ("dict_int", {"a": 1}, {"a": 1}),
         ("nested", {"a": [1, 2]}, {"a": (1, 2)}),
         *(
@@ -148,6 +148,7 @@ def test_types(kind: str, value: Any, result: Any) -> None:
         ("tuple", ["a", 1], "role_field[1]: expected text, got the int 1"),
         ("dict", ["a"], "expected a mapping to text, got a list"),
         ("dict", {"A": True}, "role_field.A: expected text, got the boolean true"),
+        ("dict", {"VERSION": 3.10}, "role_field.VERSION: expected text, got the float 3.1"),
         ("dict", {1: "a"}, "expected text as a key, got the int 1"),
         ("nested", {"a": [1, "b"]}, "role_field.a[1]: expected a whole number, got the text 'b'"),
     ],

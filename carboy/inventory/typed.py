@@ -162,8 +162,8 @@ def _dict(value: Any, kind: Any) -> dict[str, Any]:
 
 
 def _as_text(value: Any, kind: Any) -> Any:
-    # Environments are full of PORT: 8000; a bare yes or no stays an error, for nobody knows which word was meant.
-    return str(value) if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    # Environments are full of PORT: 8000; a bare yes or 3.10 stays an error, for the text that was meant is lost.
+    return str(value) if kind is str and isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _inside(value: Any, kind: Any, path: str) -> Any:

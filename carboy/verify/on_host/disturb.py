@@ -18,6 +18,7 @@ from carboy.verify.on_host import app
 AROUND_ROTATION = 100
 ROTATION_SECONDS = 30.0
 LOGGED_SECONDS = 10.0
+FOLLOW_SECONDS = 5.0
 NAME = "carboy-verify-"
 
 
@@ -29,14 +30,15 @@ def rotation(listen: str, path: str, config: str, log: str) -> dict[str, Any]:
         command = ["logrotate", "--force", config]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         requests.wait()
+        app.until(lambda: not _astray(requests.sent, log), FOLLOW_SECONDS)
+        astray = _astray(requests.sent, log)
     times = app.until(lambda: _all_logged(requests.sent, log), LOGGED_SECONDS) or _logged(requests.sent, log)
     return {
         "exit": done.returncode,
         "said": done.stdout.decode("utf-8", "replace")[-300:],
         "rotated": Path(log).stat().st_ino != inode,
         "sent": len(requests.sent),
-        # Without a signal the app goes on writing to the renamed file.
-        "astray": [name for name in requests.sent[-1:] if name.encode() not in Path(log).read_bytes()],
+        "astray": astray,
         "lost": [name for name in requests.sent if times[name] == 0],
         "twice": [name for name in requests.sent if times[name] > 1],
     }
@@ -116,6 +118,12 @@ class Requests:
             name = NAME + uuid.uuid4().hex
             if app.get(listen, path, **{"X-Tracking-Id": name})["status"]:
                 self.sent.append(name)
+
+
+def _astray(sent: list[str], log: str) -> list[str]:
+    """Recent requests that are not in the log; without a signal the app goes on writing to the renamed file."""
+    text = Path(log).read_bytes()
+    return [name for name in sent[-60:-10] if name.encode() not in text]
 
 
 def _logged(sent: list[str], log: str) -> dict[str, int]:
