@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json as jsonlib
+from pathlib import Path
 
 from invoke import Collection
 
@@ -37,6 +38,15 @@ def plan(control: Control) -> None:
 def rollback(control: Control, to: str = "", check: bool = False, diff: bool = False, wait: int = 0) -> None:
     """Bring back exactly what ran before: code, packages, configuration and units."""
     control.run.rollback(control.declared(), to=to, check=check, diff=diff, wait=wait)
+
+
+@verb(kill="kill processes too, whatever the inventory says", junit="write a JUnit report to this file")
+def verify(control: Control, kill: bool = False, junit: str = "") -> None:
+    """Check on the hosts themselves that all is as declared, and where they may be killed that they survive it."""
+    from carboy import verify as checks
+
+    report = Path(junit) if junit else None
+    control.run.codes |= checks.verify(control.declared(), control.console, kill=kill, junit=report)
 
 
 @verb()
@@ -94,5 +104,5 @@ def down(control: Control) -> None:
     control.console.line("sandbox removed" if sandbox.down() else "there was no sandbox")
 
 
-namespace = Collection(deploy, plan, rollback, status, history, logs, catalog, trust)
+namespace = Collection(deploy, plan, rollback, verify, status, history, logs, catalog, trust)
 namespace.add_collection(Collection("sandbox", up, down))

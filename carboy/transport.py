@@ -66,7 +66,7 @@ def as_root(program: list[str], *, become: bool, asks: bool) -> str:
         # The question whether sudo works costs a process, so it is only asked when the program failed to start.
         return f"{found}{root}sudo -n {run}; s=$?; [ $s = 0 ] || sudo -n true 2>/dev/null || exit {NO_SUDO}; exit $s"
     free = f"if sudo -n true 2>/dev/null; then {drop}exec sudo -n {run}; fi; "
-    asked = f"sudo -S -p '' {run}; s=$?; [ $s = 0 ] || exit {NO_SUDO}"
+    asked = f"sudo -S -p '' {run}; s=$?; [ $s != 1 ] || exit {NO_SUDO}; exit $s"
     return f"{found}{root}{free}{asked}"
 
 

@@ -47,6 +47,7 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     venv = Venv(f"{s.app.home}/venvs", _requirements(host, s, tree), s.app.python, s.app.packages_from)
     manifest = tree.manifest()
     files = {
+        "requirements.txt": ("0644", venv.requirements),
         **gunicorn.files(s.gunicorn),
         **systemd.files(s.systemd),
         "environment": (

@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 from carboy.applier import lock
 from carboy.applier.host import Host, remove
+from carboy.applier.prune import forget
 from carboy.applier.resource import Drift, Failure, Need, Resource
 from carboy.applier.session import Arguments, detach, session
 
@@ -52,8 +53,11 @@ def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
         return
     _gather(host, [resource.lacks for resource in drifting])
     detach(host)
-    for entry in entries:
-        _converge(host, entry, diff=args["diff"])
+    try:
+        for entry in entries:
+            _converge(host, entry, diff=args["diff"])
+    finally:
+        forget(host)
 
 
 def decode(value: Any) -> Any:

@@ -103,13 +103,6 @@ class Host:
         for path in arrived:
             os.replace(str(path) + ".part", path)
 
-    def forget(self, kept: Iterable[str]) -> None:
-        """Drop what arrived, except the bytes (by digest) that venvs of this host were made of."""
-        keep = set(kept)
-        for path in self.blobs.glob("*"):
-            if path.name not in keep:
-                path.unlink()
-
 
 def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put a file in place whole: readers see the old or the new content, also after a power cut."""

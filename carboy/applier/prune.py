@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Iterable, Set
 
-from carboy.applier.host import remove
+from carboy.applier.host import Host, remove
 from carboy.applier.store import Store
 from carboy.applier.venv import COMPLETE
 
@@ -21,14 +20,16 @@ def prune(store: Store, running: str, keep: int) -> str:
     freed = sum(_size(path) for path in gone)
     for path in gone:
         remove(path)
-    store.host.forget(_blobs((store.home.parent).glob("*/venvs/*")))
     return "%d old folders, %.1f MB" % (len(gone), freed / 1e6) if gone else ""
 
 
-def _blobs(venvs: Iterable[Path]) -> Set[str]:
-    """The shipped bytes that complete venvs of any app were made of: they would be asked for again."""
-    marks = [venv / COMPLETE for venv in venvs]
-    return {digest for mark in marks if mark.exists() for digest in json.loads(mark.read_text())["blobs"]}
+def forget(host: Host) -> None:
+    """Drop all shipped bytes but those that complete venvs of any app were made of: they would be asked for again."""
+    marks = host.at("/srv").glob("*/venvs/*/" + COMPLETE)
+    kept = {digest for mark in marks for digest in json.loads(mark.read_text())["blobs"]}
+    for path in host.blobs.glob("*"):
+        if path.name not in kept:
+            remove(path)
 
 
 def _size(folder: Path) -> int:

@@ -125,6 +125,8 @@ class Venv(Resource):
         command, env = _uv(tool, path) if os.path.basename(tool) == "uv" else _pip(tool, path)
         host.run(*command, *what, env=env)
         remove(staging)
+        # uv leaves its lock behind, and everybody may write to it.
+        remove(path / ".lock")
 
 
 def _uv(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:

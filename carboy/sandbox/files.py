@@ -68,6 +68,7 @@ def _variables(host: ContainerHost) -> dict[str, Any]:
         "ansible_user": host.user,
         "ansible_ssh_private_key_file": str(host.key_file),
         **({"sandbox_url": host.url} if host.url else {}),
+        "carboy_reboot_command": f"{host.container.engine.name} restart {host.container.name}",
     }
 
 

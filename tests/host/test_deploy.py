@@ -93,3 +93,26 @@ def test_unhealthy_app(deployed: Site) -> None:
     outcome = deployed.invoke("deploy", "-e", "app_health=/nowhere", expect=1)
     assert "404" in outcome.of("failed")[0]["what"]
     assert deployed.serving() == before
+
+
+def test_after_a_crash_loop(deployed: Site) -> None:
+    """An app that crashed until systemd gave it up, its socket included, is brought back by a deploy of the same."""
+    before = deployed.serving()
+    unit = f"hello@{before[0]}.service"
+    deployed.shell(
+        f"until systemctl is-failed -q {unit}; do systemctl kill -s KILL --kill-who=main {unit} || true; done"
+    )
+    outcome = deployed.invoke("deploy")
+    assert [resource for resource in outcome.changed if resource.startswith("cutover")] == outcome.changed
+    assert deployed.serving() == before
+    with load(deployed.port, "/health", clients=1) as result:
+        pass
+    assert result.releases == before
+
+
+def test_half_switched_host(deployed: Site) -> None:
+    """What a run leaves that died after the switch and before its records is found and made whole by the next."""
+    deployed.shell("rm /srv/hello/current")
+    deployed.invoke("plan", expect=2)
+    assert deployed.invoke("deploy").changed == ["cutover hello"]
+    assert deployed.invoke("deploy").changed == []

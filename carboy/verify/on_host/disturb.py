@@ -18,7 +18,7 @@ from carboy.verify.on_host import app
 AROUND_ROTATION = 100
 ROTATION_SECONDS = 30.0
 LOGGED_SECONDS = 10.0
-FOLLOW_SECONDS = 5.0
+FOLLOW_SECONDS = 3.0
 NAME = "carboy-verify-"
 
 

@@ -1,0 +1,68 @@
+"""What may be secret stays with root and the app."""
+
+from __future__ import annotations
+
+import yaml
+from testinfra.host import Host
+
+from carboy.verify import judge
+from carboy.verify.target import Target
+
+SHORTEST = 4
+OWN_VARIABLES = {"CARBOY_RELEASE", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+
+
+def test_environment_files(target: Target) -> None:
+    """The environment of each release is root's alone."""
+    found = target.output(r"find %s -name environment ! \( -user root -perm 0600 \)", f"{target.app.home}/releases")
+    judge.none(
+        found.splitlines(),
+        "not root's alone",
+        f"chmod 0600 {target.app.home}/releases/*/environment, and change the secrets",
+    )
+
+
+def test_world_readable(host: Host, target: Target) -> None:
+    """No log, no shared file and nothing that was shipped can be read by everybody."""
+    places = (target.app.logs, f"{target.app.home}/shared", "/var/lib/carboy/blobs", "/var/lib/carboy/runs")
+    command = r"find %s %s %s %s -maxdepth 0 -perm /007; find %s ! -type l -perm /007"
+    found = host.run(command, *places, target.app.logs).stdout.splitlines()
+    judge.none(sorted(set(found)), "open to every user of the host", "chmod o-rwx these")
+
+
+def test_world_writable(target: Target) -> None:
+    """No log and no shared file can be written by everybody."""
+    found = target.output("find %s %s ! -type l ! -type s -perm /002", f"{target.app.home}/shared", target.app.logs)
+    judge.none(found.splitlines(), "every user of the host can write to", "chmod o-w these")
+
+
+def test_unit_environment(target: Target) -> None:
+    """The unit's own environment, which every user can read, holds nothing of the app's."""
+    words = target.show(target.unit, "Environment")["Environment"].split()
+    foreign = sorted({word.partition("=")[0] for word in words} - OWN_VARIABLES)
+    judge.none(
+        foreign, f"variables that everybody reads with systemctl show {target.unit}", "put them into app_secrets_file"
+    )
+
+
+def test_secret_values(host: Host, target: Target) -> None:
+    """No value of the secrets file stands in a unit, a command line, the history or the release's own records."""
+    exposed = "\n".join(
+        [_readable(host, target), *(" ".join(each["argv"]) for each in target.ask("look.processes", target.unit))]
+    )
+    judge.none(
+        [name for name, value in _secrets(target) if value in exposed], "secrets that everybody can read", target.repair
+    )
+
+
+def _secrets(target: Target) -> list[tuple[str, str]]:
+    """The secrets that are long enough not to be found by chance; they are compared here and never sent."""
+    file = target.app.secrets_file
+    values = yaml.safe_load(file.expanduser().read_text()) if file else {}
+    return [(name, value) for name, value in values.items() if len(value) >= SHORTEST]
+
+
+def _readable(host: Host, target: Target) -> str:
+    """All that any user of the host may read about the app, but for its own code."""
+    files = "cat %s/*.* %s/units/* %s/history.jsonl; systemctl cat -- %s; systemctl show -- %s"
+    return str(host.run(files, target.folder, target.folder, target.app.home, target.unit, target.unit).stdout)
