@@ -43,6 +43,11 @@ class Console:
         if show:
             show(host, event)
 
+    def waiting(self, host: str, text: str) -> None:
+        """Say what is being waited for where that can be taken back; it is not worth a line that stays."""
+        if self._live:
+            self._live.show(f"{host}  {text}")
+
     def line(self, text: str, colour: str = "") -> None:
         """One line for people, above the live line if there is one."""
         if self._live:
@@ -59,7 +64,7 @@ class Console:
 
     def _on_progress(self, host: str, event: Event) -> None:
         if self._live:
-            self._live.show(f"{host}: {event['text']}", self.began)
+            self._live.show(f"{host}  {event['text']}")
         else:
             self.line(f"{host}  {event['text']}")
 
@@ -116,17 +121,20 @@ class _Live:
 
     def __init__(self) -> None:
         from rich.console import Console as Rich
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._status = Rich(stderr=True).status("")
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Rich(stderr=True), transient=True)
+        self._task = self._progress.add_task("", total=None)
 
-    def show(self, text: str, began: float) -> None:
+    def show(self, text: str) -> None:
         """Put a text into the live line."""
-        self._status.update(f"{text} [dim]{time.monotonic() - began:.1f} s[/dim]")
-        self._status.start()
+        self._progress.update(self._task, description=text)
+        self._progress.start()
 
     def clear(self) -> None:
         """Make room for a line that stays."""
-        self._status.stop()
+        self._progress.stop()
 
     stop = clear
 

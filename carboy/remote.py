@@ -131,7 +131,7 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     except CarboyError:
         channel.shutdown_write()
         raise
-    except OSError:
+    except (OSError, EOFError):
         # The host went away; reading its last events tells why.
         return
 

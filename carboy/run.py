@@ -95,6 +95,7 @@ class Run:
             tally.add(event)
             self.console.event(host.name, event)
 
+        self.console.waiting(host.name, "connecting")
         try:
             self.codes[host.name] = conduct(host, pack(verb, {**common, **args}, modules), supply, sink)
         except CarboyError as error:

@@ -41,9 +41,15 @@ class Connection:
 
     def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
         """Run a command line of the host's login shell; `stdin` is sent at once and stays open."""
-        channel: paramiko.Channel = self._fabric.create_session()
-        channel.exec_command(command)
-        channel.sendall(stdin)
+        from paramiko import SSHException
+
+        try:
+            channel: paramiko.Channel = self._fabric.create_session()
+            channel.exec_command(command)
+            channel.sendall(stdin)
+        except (OSError, EOFError, SSHException) as problem:
+            what = f"the connection was lost before anything began: {_words(problem)}"
+            raise UnreachableError(what, where=f"host {self.host.name}", hint="try again") from problem
         return channel
 
     def start_as_root(self, program: list[str], stdin: bytes = b"") -> paramiko.Channel:
