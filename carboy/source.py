@@ -106,7 +106,8 @@ def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
         _git("clone", "--quiet", "--mirror", "--", place, str(mirror), where=where)
     else:
         _git("-C", str(mirror), "fetch", "--quiet", "--prune", where=where)
-    found = _git("-C", str(mirror), "rev-parse", "--verify", "--end-of-options", ref + "^{commit}", where=where)
+    # Not rev-parse, whose error would not name the ref.
+    found = _git("-C", str(mirror), "rev-list", "--max-count=1", "--end-of-options", ref, "--", where=where)
     commit = found.decode().strip()
     tree = CHECKOUTS / f"{mirror.name}-{commit}"
     if not tree.exists():

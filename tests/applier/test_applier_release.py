@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from carboy.applier.host import Host
+from carboy.applier.host import Host, link
+from carboy.applier.prune import forget
 from carboy.applier.release import Release
 from carboy.applier.resource import Failure
 from carboy.applier.store import Store
@@ -78,7 +79,7 @@ def test_reading_touches_nothing(host: Host, controller: Controller, venv: Venv)
 def test_only_changed_files_travel(host: Host, controller: Controller, venv: Venv) -> None:
     """The next release asks for its manifest and the changed file, and takes the others from the one before."""
     converge(host, declare(controller, venv))
-    host.forget([])
+    forget(host)
     controller.wanted.clear()
     release = declare(controller, venv, {**TREE, "app.py": "print('two')\n"})
     converge(host, release)
@@ -95,7 +96,7 @@ def test_a_file_edited_on_the_host_is_not_inherited(host: Host, controller: Cont
     converge(host, declare(controller, venv))
     store = Store(host, "app")
     (store.path(store.all()[0]) / "tree/static/page.html").write_text("edited on the host")
-    host.forget([])
+    forget(host)
     release = declare(controller, venv, {**TREE, "app.py": "print('two')\n"})
     converge(host, release)
     found = store.find(release.digest)
@@ -134,6 +135,8 @@ def test_code_that_does_not_compile_is_no_release(host: Host, controller: Contro
 def test_the_diff_names_files_and_hides_secrets(host: Host, controller: Controller, venv: Venv) -> None:
     """Added, changed and dropped files by name; text beside the tree as a diff; nothing of a secret file."""
     converge(host, declare(controller, venv))
+    store = Store(host, "app")
+    link(store.home / "current", "releases/" + store.all()[0])
     release = declare(controller, venv, {"app.py": "changed", "bin/run": TREE["bin/run"], "new.py": ""})
     release.files["environment"] = ("0600", controller.offer(b'KEY="another value"\n'))
     while needs := list(release.lacks(host)):

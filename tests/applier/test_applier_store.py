@@ -7,7 +7,7 @@ import json
 import pytest
 
 from carboy.applier.host import STATE, Host
-from carboy.applier.prune import prune
+from carboy.applier.prune import forget, prune
 from carboy.applier.store import Store
 from tests.support.trees import fill
 
@@ -124,6 +124,7 @@ def test_venvs_and_bytes_that_nothing_uses_go(store: Store, host: Host) -> None:
     fill(host.at(STATE), {"blobs/blob-v1": "", "blobs/blob-v2": "", "blobs/tree-file": "", "blobs/x.part": ""})
     served(store, 1, 8)
     prune(store, release(8), keep=1)
+    forget(host)
     assert left(store, "venvs") == ["v2"]
     assert [path.name for path in (host.at(STATE) / "blobs").iterdir()] == ["blob-v2"]
 
@@ -135,5 +136,6 @@ def test_bytes_that_other_apps_use_stay(store: Store, host: Host) -> None:
     fill(host.at(STATE), {"blobs/blob-v9": ""})
     served(store, 1)
     prune(store, release(1), keep=1)
+    forget(host)
     assert (host.at(STATE) / "blobs/blob-v9").exists()
     assert other.all() == [release(1)]

@@ -16,7 +16,7 @@ from carboy.applier.resource import Resource
 from carboy.catalog import Catalog
 from carboy.inventory import Host
 from carboy.payload import pack
-from carboy.remote import Event, conduct
+from carboy.remote import Answer, Event, conduct
 from carboy.run import Supply, holder
 from tests.support.ssh_server import SshServer, environment
 from tests.support.trees import ME
@@ -38,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / ".ssh").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.chdir(home)
+    monkeypatch.setattr(hostkeys, "SANDBOX_KEYS", home / "sandbox")
     return home
 
 
@@ -79,12 +79,14 @@ def target(make_host: MakeHost, server: SshServer) -> Host:
 
 
 class Deploy:
-    """Applies resources on a host as `invoke deploy` does; its state lies below a folder, not in this machine's /var."""
+    """Applies resources on a host as `invoke deploy` does; its state lies below a folder, not in the real /var."""
 
     def __init__(self, host: Host, root: Path) -> None:
         self.host = host
         self.root = root
         self.events: list[Event] = []
+        self.answer: Answer | None = None
+        """Stands in for the controller's answers to what the host lacks."""
 
     def __call__(self, *resources: Resource, sink: Callable[[Event], None] | None = None, **args: Any) -> int:
         """Run once; returns the exit code and keeps the events."""
@@ -92,14 +94,16 @@ class Deploy:
         catalog = Catalog.of(("test", resource) for resource in resources)
         given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), **args}
         modules = tuple({type(resource).__module__.rpartition(".")[2] for resource in resources})
-        payload = moved(pack("apply", {"app": "probe", "run": "r1", "holder": holder("r1"), **given}, modules), self.root)
+        payload = moved(
+            pack("apply", {"app": "probe", "run": "r1", "holder": holder("r1"), **given}, modules), self.root
+        )
 
         def keep(event: Event) -> None:
             self.events.append(event)
             if sink:
                 sink(event)
 
-        return conduct(self.host, payload, Supply(catalog.blobs), keep)
+        return conduct(self.host, payload, self.answer or Supply(catalog.blobs), keep)
 
     @property
     def statuses(self) -> dict[str, str]:
@@ -116,7 +120,7 @@ def deploy(target: Host, tmp_path: Path) -> Deploy:
 def moved(payload: bytes, root: Path) -> bytes:
     """The same payload with its state and locks below `root`."""
     source = zlib.decompress(payload.partition(b"\n")[2]).decode()
-    for place in ("/var/lib/carboy", "/run/lock"):
+    for place in ("/var/lib/carboy", "/run/lock", "/run/carboy-plan-"):
         assert place in source
         source = source.replace(place, f"{root}{place}")
     packed = zlib.compress(source.encode())

@@ -39,14 +39,14 @@ def resources(tmp_path: Path) -> list[Any]:
     return [Directory(str(folder), **OWNED), *files]
 
 
-def payload(declared: Declaration, verb: str, *modules: str, **args: Any) -> bytes:
-    """The bytes that the verb sends first."""
+def payload(declared: Declaration, module: str, args: dict[str, Any], modules: tuple[str, ...] = ()) -> bytes:
+    """The bytes that the verb of a module sends first."""
     run = new_run()
-    return pack(verb, {"app": declared.app, "run": run, "holder": holder(run), **args}, modules)
+    return pack(module, {"app": declared.app, "run": run, "holder": holder(run), **args}, modules)
 
 
 def test_an_unchanged_host_costs_one_of_each(deploy: Deploy, server: SshServer, resources: list[Any]) -> None:
-    """The second run of a catalog costs one connection, one channel and one exec; it asks for nothing, touches nothing."""
+    """The second run costs one connection, one channel and one exec; it asks for nothing and touches nothing."""
     assert deploy(*resources) == 0
     before = snapshot(deploy.root.parent / "managed")
     counts = server.started()
@@ -64,6 +64,7 @@ def test_new_bytes_travel_on_the_same_channel(deploy: Deploy, server: SshServer,
     assert set(deploy.statuses.values()) == {"changed"}
     assert counts.calls == ONE_OF_EACH
     assert 1_200_000 < len(counts.stdin) < 1_200_000 + BUDGET
+    assert list((deploy.root / "var/lib/carboy/blobs").iterdir()) == [], "shipped bytes have no use afterwards"
 
 
 def test_only_what_changed_travels(deploy: Deploy, server: SshServer, resources: list[Any]) -> None:
@@ -89,15 +90,26 @@ def test_check_changes_nothing_and_asks_for_nothing(deploy: Deploy, server: SshS
     assert not (deploy.root.parent / "managed").exists()
 
 
+def test_a_diff_needs_the_bytes_and_leaves_none(deploy: Deploy, server: SshServer, resources: list[Any]) -> None:
+    """With --diff the new text travels to be compared, still in one exec; afterwards the host is as it was."""
+    deploy.root.mkdir()
+    counts = server.started()
+    assert deploy(*resources, check=True, diff=True) == 0
+    assert "+file 0" in "".join(event.get("diff", "") for event in deploy.events)
+    assert counts.calls == ONE_OF_EACH
+    assert not [path for path in deploy.root.rglob("*") if path.is_file()]
+    assert not (deploy.root.parent / "managed").exists()
+
+
 def test_the_real_catalog_fits_the_budget(declared: Declaration) -> None:
     """All roles of the inventory that comes with Carboy, with the code that applies them, fit in 20 kB."""
     modules = {type(resource).__module__.rpartition(".")[2] for _, resource in declared.catalog.entries}
     args = {"catalog": declared.catalog.wire(), "check": False, "diff": False, "wait": 0}
-    assert len(payload(declared, "apply", *modules, **args)) <= BUDGET
+    assert len(payload(declared, "apply", args, tuple(modules))) <= BUDGET
 
 
 @pytest.mark.parametrize(
-    ("verb", "args"),
+    ("module", "args"),
     [
         ("inspect", {"verb": "status"}),
         ("inspect", {"verb": "history"}),
@@ -106,6 +118,6 @@ def test_the_real_catalog_fits_the_budget(declared: Declaration) -> None:
     ],
     ids=["status", "history", "rollback", "logs"],
 )
-def test_every_other_verb_fits_the_budget(declared: Declaration, verb: str, args: dict[str, Any]) -> None:
+def test_every_other_verb_fits_the_budget(declared: Declaration, module: str, args: dict[str, Any]) -> None:
     """status, history, rollback and logs send 20 kB at most."""
-    assert len(payload(declared, verb, **args)) <= BUDGET
+    assert len(payload(declared, module, args)) <= BUDGET

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import IO, Any
 
 import paramiko
+from paramiko.common import AUTH_FAILED, AUTH_SUCCESSFUL, OPEN_SUCCEEDED
 
 CHUNK = 65536
 
@@ -39,6 +41,8 @@ class SshServer:
         self.accepted = accepted
         self.key = paramiko.ECDSAKey.generate()
         self.noise = b""
+        self.cut_at = ""
+        """At a "channel" or an "exec", instead of granting it."""
         self.counts = Counts()
         self.processes: list[subprocess.Popen[bytes]] = []
         self._transports: list[paramiko.Transport] = []
@@ -60,6 +64,12 @@ class SshServer:
         for transport in self._transports:
             transport.close()
 
+    def end_sessions(self) -> None:
+        """Drop every connection and kill all that their sessions still run, as a reboot of sshd's slice does."""
+        self.cut()
+        for process in self.processes:
+            os.killpg(process.pid, signal.SIGKILL)
+
     def started(self) -> Counts:
         """Begin to count anew; returns the new counts."""
         self.counts = Counts()
@@ -77,7 +87,7 @@ class SshServer:
             transport.add_server_key(self.key)
             self._transports.append(transport)
             # With an event paramiko does not wait for the handshake, which may never come.
-            transport.start_server(event=_Ignored(), server=_Session(self))
+            transport.start_server(event=Event(), server=_Session(self))
 
     def run(self, channel: paramiko.Channel, command: str) -> None:
         """Run a command line as sshd does: by the shell, with pipes, to its end."""
@@ -88,6 +98,7 @@ class SshServer:
             stderr=subprocess.PIPE,
             env=self.environment,
             cwd=self.environment["HOME"],
+            start_new_session=True,
         )
         self.processes.append(process)
         assert process.stdin and process.stdout and process.stderr
@@ -98,9 +109,8 @@ class SshServer:
         _pump(process.stdout, channel.sendall)
         errors.join()
         code = process.wait()
-        if channel.transport.is_active():
-            channel.send_exit_status(code % 256)
-        channel.close()
+        _send(channel.send_exit_status, code % 256)
+        _send(lambda _: channel.close(), b"")
 
     def _feed(self, channel: paramiko.Channel, stdin: IO[bytes]) -> None:
         counts = self.counts
@@ -109,15 +119,6 @@ class SshServer:
             if not _send(stdin.write, data) or not _send(lambda _: stdin.flush(), b"x"):
                 break
         _send(lambda _: stdin.close(), b"x")
-
-
-class _Ignored:
-    """Stands for an event that nobody waits for."""
-
-    def set(self) -> None:
-        """Called by paramiko when the handshake is over, well or badly."""
-
-    clear = set
 
 
 class _Session(paramiko.ServerInterface):
@@ -130,14 +131,19 @@ class _Session(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:  # noqa: ARG002
-        return paramiko.AUTH_SUCCESSFUL if key == self.server.accepted else paramiko.AUTH_FAILED
+        return AUTH_SUCCESSFUL if key == self.server.accepted else AUTH_FAILED
 
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
         self.server.counts.channels += 1
-        return paramiko.OPEN_SUCCEEDED
+        if self.server.cut_at == "channel":
+            self.server.cut()
+        return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         self.server.counts.commands.append(command.decode())
+        if self.server.cut_at == "exec":
+            self.server.cut()
+            return False
         Thread(target=self.server.run, args=(channel, command.decode()), daemon=True).start()
         return True
 
@@ -150,7 +156,7 @@ def _pump(source: IO[bytes], write: Any) -> None:
     source.close()
 
 
-def _send(write: Any, data: bytes) -> bool:
+def _send(write: Any, data: Any) -> bool:
     try:
         write(data)
     except (OSError, ValueError, EOFError, paramiko.SSHException):

@@ -1,0 +1,142 @@
+"""Getting in: host keys, login keys, hosts that refuse or stay silent; each is exit code 4 and a hint."""
+
+from __future__ import annotations
+
+import socket
+import time
+from pathlib import Path
+from threading import Thread
+
+import paramiko
+import pytest
+
+from carboy import hostkeys
+from carboy.errors import UnreachableError
+from carboy.inventory import Host
+from carboy.transport import Connection
+from tests.ssh.conftest import MakeHost
+from tests.support.ssh_server import SshServer
+
+
+def refusal(host: Host) -> UnreachableError:
+    """The error with which a connection ends."""
+    with pytest.raises(UnreachableError) as caught, Connection(host):
+        pass
+    assert caught.value.exit_code == 4
+    assert len(str(caught.value).splitlines()) == 3
+    assert host.name in caught.value.where
+    return caught.value
+
+
+def test_an_unknown_host_key_is_refused(make_host: MakeHost, server: SshServer) -> None:
+    """Nobody pinned the key: its fingerprint is shown with the command that pins it, and no login is tried."""
+    error = refusal(make_host())
+    assert hostkeys.fingerprint(server.key) in error.what
+    assert "invoke trust --host target" in error.hint
+    assert not hostkeys.known_hosts().exists(), "refusing must not pin"
+    assert server.counts.calls == (1, 0, 0)
+
+
+def test_a_changed_host_key_is_refused(make_host: MakeHost, server: SshServer) -> None:
+    """Another key is pinned: the error says so loudly, with the fingerprint that the host shows now."""
+    host = make_host()
+    hostkeys.pin(host, paramiko.ECDSAKey.generate())
+    error = refusal(host)
+    assert "CHANGED" in error.what
+    assert hostkeys.fingerprint(server.key) in error.what
+    assert "invoke trust --host target" in error.hint
+    assert server.counts.channels == 0
+
+
+def test_a_pinned_key_lets_in(make_host: MakeHost) -> None:
+    """What `trust` pins is what the host offers; afterwards the connection opens and commands run."""
+    host = make_host()
+    hostkeys.pin(host, hostkeys.offered(host))
+    with Connection(host) as connection:
+        channel = connection.start("echo in")
+        assert channel.makefile("rb").read() == b"in\n"
+        assert channel.recv_exit_status() == 0
+
+
+def test_pinning_again_replaces(make_host: MakeHost, server: SshServer) -> None:
+    """A newly pinned key takes the place of the host's older one, and other hosts keep theirs."""
+    host = make_host()
+    path = hostkeys.pin(host, paramiko.ECDSAKey.generate())
+    path.write_text(path.read_text() + "elsewhere ssh-ed25519 AAAA\n")
+    hostkeys.pin(host, server.key)
+    lines = path.read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["elsewhere", f"[127.0.0.1]:{server.port}"]
+    with Connection(host):
+        pass
+
+
+@pytest.mark.parametrize("key", [paramiko.ECDSAKey.generate(), paramiko.RSAKey.generate(2048)], ids=["ecdsa", "rsa"])
+def test_a_refused_login_key(target: Host, server: SshServer, key: paramiko.PKey) -> None:
+    """The server does not know our key, of whatever type: the user is named, and a command to look with."""
+    key.write_private_key_file(str(target.key_file))
+    server.accepted = paramiko.ECDSAKey.generate()
+    error = refusal(target)
+    assert error.what == f"the host refused {target.user}'s key"
+    assert f"ssh -v -p {server.port}" in error.hint
+    assert server.counts.channels == 0
+
+
+def test_a_login_key_that_is_not_there(make_host: MakeHost, server: SshServer, home: Path) -> None:
+    """A key file that does not exist is named in the error."""
+    host = make_host(ansible_ssh_private_key_file=str(home / "no-such-key"))
+    hostkeys.pin(host, server.key)
+    assert "no-such-key" in str(refusal(host))
+
+
+@pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nbad\n", b"\xff\x00" * 50])
+def test_a_login_key_that_is_none(target: Host, server: SshServer, text: bytes) -> None:
+    """A file that holds no key is named before the host is asked."""
+    assert target.key_file
+    target.key_file.write_bytes(text)
+    assert str(target.key_file) in refusal(target).what
+    assert server.counts.connections == 0
+
+
+def test_a_login_key_with_a_passphrase(target: Host, login: paramiko.PKey) -> None:
+    """Nobody is there to type a passphrase: the error says that the key has one, and what to do."""
+    login.write_private_key_file(str(target.key_file), password="secret")
+    error = refusal(target)
+    assert "encrypted" in error.what and "passphrase" in error.hint
+
+
+def test_a_refused_connection(make_host: MakeHost) -> None:
+    """Nothing listens on the port: told at once."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    error = refusal(make_host(ansible_port=port))
+    assert "refused" in error.what or "Unable to connect" in error.what
+
+
+def test_a_host_that_accepts_and_stays_silent(make_host: MakeHost) -> None:
+    """The wait for a banner ends after ansible_timeout, and the error says that nothing came."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        error = refusal(make_host(ansible_port=silent.getsockname()[1], ansible_timeout=1))
+        assert time.monotonic() - began < 5
+    assert "no answer within 1 s" in error.what
+
+
+def test_a_port_that_speaks_something_else(make_host: MakeHost) -> None:
+    """A web server on the SSH port is an error in words, not a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as web:
+        Thread(target=_answer_http, args=(web,), daemon=True).start()
+        assert "SSH" in refusal(make_host(ansible_port=web.getsockname()[1], ansible_timeout=2)).what
+
+
+def _answer_http(web: socket.socket) -> None:
+    line, _ = web.accept()
+    with line:
+        line.sendall(b"HTTP/1.1 400 Bad Request\r\nServer: web\r\n\r\n")
+
+
+def test_no_stall_and_no_endless_wait(target: Host) -> None:
+    """Nagle is off, keepalives are sent, and a dead peer is noticed within half a minute."""
+    with Connection(target) as connection:
+        line = connection._fabric.transport.sock
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert 0 < line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
