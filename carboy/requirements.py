@@ -40,5 +40,11 @@ def _read(tree: Source, file: str, where: str, depth: int) -> Iterator[str]:
         if included:
             inner = posixpath.normpath(posixpath.join(posixpath.dirname(file), included[1]))
             yield from _read(tree, inner, where, depth + 1)
+        elif line.lstrip().startswith(("-c", "--constraint")):
+            raise DeclarationError(
+                f"{file} names a constraints file, which does not travel: {line.strip()}",
+                where=where,
+                hint="write the versions into the requirements",
+            )
         else:
             yield line

@@ -40,7 +40,12 @@ class Source:
 
     def manifest(self) -> Content:
         """The list of [path, mode, sha256] that identifies the tree."""
-        contents = {name: Content.of(path) for name, path in sorted(self.files.items())}
+        try:
+            contents = {name: Content.of(path) for name, path in sorted(self.files.items())}
+        except OSError as problem:
+            raise DeclarationError(
+                f"a file of the app cannot be read: {problem}", hint="app_exclude leaves it out"
+            ) from problem
         entries = [[name, _mode(self.files[name]), content.sha256] for name, content in contents.items()]
         return Content.of(json.dumps(entries), names=tuple(contents.values()))
 

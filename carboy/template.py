@@ -23,6 +23,8 @@ def template(name: str, **variables: Any) -> Content:
         raise DeclarationError(f"undefined in a template: {problem.message}", where=_place(name, problem)) from problem
     except jinja2.TemplateNotFound as problem:
         raise DeclarationError(f"no template {problem.name}", where=str(FOLDER)) from problem
+    except (TypeError, ValueError, ArithmeticError) as problem:
+        raise DeclarationError(f"a template failed: {problem}", where=_place(name, problem)) from problem
     except jinja2.TemplateSyntaxError as problem:
         raise DeclarationError(f"template syntax: {problem.message}", where=f"{name}:{problem.lineno}") from problem
 

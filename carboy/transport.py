@@ -28,7 +28,11 @@ class Connection:
 
     def __enter__(self) -> Connection:
         self._fabric = _fabric(self.host)
-        _open(self.host, self._fabric)
+        try:
+            _open(self.host, self._fabric)
+        except UnreachableError:
+            self._fabric.close()
+            raise
         return self
 
     def __exit__(

@@ -100,7 +100,7 @@ def _pip(*arguments: str, into: Path, failure: str) -> None:
 
 
 def _unresolved(failure: str, said: str) -> Exception:
-    errors = re.findall(r"^ERROR: (.+)$", said, re.MULTILINE) or said.strip().splitlines()[-1:]
+    errors = re.findall(r"^ERROR: (?!ResolutionImpossible)(.+)$", said, re.MULTILINE) or said.strip().splitlines()[-1:]
     if re.search(r"NewConnectionError|ConnectTimeout|Name or service not known|SSLError", said):
         return FailedError(f"the package index cannot be reached: {errors[-1]}", hint="check this machine's network")
     return DeclarationError(

@@ -7,7 +7,7 @@ import time
 from typing import Any, Callable, Iterator, List, Tuple
 
 from carboy.applier import lock
-from carboy.applier.host import Host, remove
+from carboy.applier.host import STATE, Host, remove
 from carboy.applier.prune import forget
 from carboy.applier.resource import Drift, Failure, Need, Resource
 from carboy.applier.session import Arguments, detach, session
@@ -46,6 +46,8 @@ def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
 def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Fetch everything that the repairs will need, then repair in order, alone if need be."""
     lock.hold(host, args["app"], host.holder, args["wait"])
+    # Under the app's own lock lies what is shipped for it: another app's run may be under way.
+    host.blobs = host.at("%s/blobs/%s" % (STATE, args["app"]))
     drifting = [resource for role, resource in entries if _drift((role, resource), host)]
     if not drifting:
         for entry in entries:
@@ -57,7 +59,7 @@ def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
         for entry in entries:
             _converge(host, entry, diff=args["diff"])
     finally:
-        forget(host)
+        forget(host, args["app"])
 
 
 def decode(value: Any) -> Any:

@@ -23,9 +23,9 @@ def prune(store: Store, running: str, keep: int) -> str:
     return "%d old folders, %.1f MB" % (len(gone), freed / 1e6) if gone else ""
 
 
-def forget(host: Host) -> None:
-    """Drop all shipped bytes but those that complete venvs of any app were made of: they would be asked for again."""
-    marks = host.at("/srv").glob("*/venvs/*/" + COMPLETE)
+def forget(host: Host, app: str) -> None:
+    """Drop what was shipped for an app, except what its venvs were made of, which would be asked for again."""
+    marks = (Store(host, app).home / "venvs").glob("*/" + COMPLETE)
     kept = {digest for mark in marks for digest in json.loads(mark.read_text())["blobs"]}
     for path in host.blobs.glob("*"):
         if path.name not in kept:

@@ -123,7 +123,14 @@ class Venv(Resource):
         else:
             what = ["-r", str(host.blob(self.requirements.need))]
         command, env = _uv(tool, path) if os.path.basename(tool) == "uv" else _pip(tool, path)
-        host.run(*command, *what, env=env)
+        done = host.call(*command, *what, env=env)
+        if done.returncode:
+            # Not as `run` puts it: the venv goes, and with it what one would run by hand.
+            raise Failure(
+                "the packages cannot be installed",
+                details="\n".join((done.stderr.strip() or done.stdout.strip()).splitlines()[-25:]),
+                hint="correct the requirements, or see that the host has the room and reaches its index",
+            )
         remove(staging)
         # uv leaves its lock behind, and everybody may write to it.
         remove(path / ".lock")

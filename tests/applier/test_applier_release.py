@@ -79,7 +79,7 @@ def test_reading_touches_nothing(host: Host, controller: Controller, venv: Venv)
 def test_only_changed_files_travel(host: Host, controller: Controller, venv: Venv) -> None:
     """The next release asks for its manifest and the changed file, and takes the others from the one before."""
     converge(host, declare(controller, venv))
-    forget(host)
+    forget(host, "app")
     controller.wanted.clear()
     release = declare(controller, venv, {**TREE, "app.py": "print('two')\n"})
     converge(host, release)
@@ -96,7 +96,7 @@ def test_a_file_edited_on_the_host_is_not_inherited(host: Host, controller: Cont
     converge(host, declare(controller, venv))
     store = Store(host, "app")
     (store.path(store.all()[0]) / "tree/static/page.html").write_text("edited on the host")
-    forget(host)
+    forget(host, "app")
     release = declare(controller, venv, {**TREE, "app.py": "print('two')\n"})
     converge(host, release)
     found = store.find(release.digest)
