@@ -6,15 +6,16 @@ What only one verb needs is imported in it: every verb waits for what is importe
 from __future__ import annotations
 
 import gc
+
+# A command is over before there is garbage to speak of, and looking for it takes a third of the time of imports.
+gc.disable()
+
 import json as jsonlib
 from pathlib import Path
 
 from invoke import Collection
 
 from carboy.cli import Control, verb
-
-# A command is over before there is garbage to speak of, and looking for it takes a third of the time of imports.
-gc.disable()
 
 
 @verb(check="only say what would change", diff="show changes of text", wait="seconds to wait for another run's lock")

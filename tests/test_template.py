@@ -31,10 +31,11 @@ TEMPLATES = {
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Templates of the test's own."""
-    monkeypatch.setattr(module, "FOLDER", fill(tmp_path, TEMPLATES))
-    module._environment.cache_clear()
-    yield tmp_path
-    module._environment.cache_clear()
+    monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(module, "FOLDER", fill(tmp_path / "templates", TEMPLATES))
+    module._sources.cache_clear()
+    yield tmp_path / "templates"
+    module._sources.cache_clear()
 
 
 def test_text_is_kept_as_written() -> None:
@@ -76,3 +77,13 @@ def test_mistakes_name_the_line(name: str, what: str, where: str) -> None:
     assert what in caught.value.what
     assert where in caught.value.where
     assert caught.value.exit_code == 3
+
+
+def test_a_text_is_rendered_once(folder: Path) -> None:
+    """What was rendered is kept until a variable or any template changes; an edited template is never missed."""
+    first = template("role/plain.j2", value=1)
+    (folder / "role/plain.j2").write_text("edited {{ value }}")
+    assert template("role/plain.j2", value=1) == first, "within one command the templates do not change"
+    module._sources.cache_clear()
+    assert template("role/plain.j2", value=1).text() == "edited 1"
+    assert template("role/plain.j2", value=2).text() == "edited 2"
