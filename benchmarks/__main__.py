@@ -1,4 +1,4 @@
-"""Time the verbs: `python -m benchmarks [RUNS]`. Ratios are pairs of one run, so that a slow machine slows both sides."""
+"""Time the verbs: `python -m benchmarks [RUNS]`. Ratios are of pairs: a slow machine slows both sides."""
 
 from __future__ import annotations
 

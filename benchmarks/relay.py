@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 
 CHUNK = 65536
@@ -23,8 +24,9 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, dela
             writer.write(data)
 
     delivery = asyncio.create_task(deliver())
-    while data := await reader.read(CHUNK):
-        pieces.put_nowait((loop.time() + delay, data))
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(CHUNK):
+            pieces.put_nowait((loop.time() + delay, data))
     pieces.put_nowait((loop.time() + delay, b""))
     await delivery
 

@@ -29,6 +29,7 @@ def test_a_host_that_comes_back_elsewhere_leaves_no_trace(tmp_path: Path) -> Non
         "ansible_user": "deploy",
         "ansible_ssh_private_key_file": "/keys/id_ed25519",
         "sandbox_url": "http://127.0.0.1:8000/",
+        "carboy_reboot_command": "podman restart carboy-a",
     }
 
 
