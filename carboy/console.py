@@ -90,7 +90,7 @@ class Console:
             self.line(f"    {key}: {_short(current)} -> {_short(desired)}")
 
     def _on_serving(self, host: str, event: Event) -> None:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["since"]))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["since"])) if event["since"] else "(starting)"
         mark = "serves" if event["chosen"] else "runs, but is not the chosen release"
         revision = f" ({event['revision']})" if event["revision"] else ""
         print(f"{host}  {event['release']}{revision} {mark} since {since}")

@@ -61,7 +61,7 @@ def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Call
         raise OutcomeUnknownError(
             "the connection ended before the host said how the run ended: outcome unknown",
             where=f"host {connection.host.name}",
-            hint=f"the host finishes alone; look with: invoke status --host {connection.host.name}",
+            hint=f"if it had begun it finishes alone; look with: invoke status --host {connection.host.name}",
         )
     return ended
 

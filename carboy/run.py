@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import secrets
 import socket
 import time
@@ -137,8 +136,3 @@ class Supply:
     def _text(self, digest: str) -> str:
         data = self.blobs[digest]
         return (data if isinstance(data, bytes) else data.read_bytes()).decode()
-
-
-def debugging() -> bool:
-    """Whether tracebacks are wanted."""
-    return "CARBOY_DEBUG" in os.environ

@@ -92,7 +92,7 @@ class Host:
 
     def fetch(self, needs: Iterable[Need]) -> None:
         """Receive everything in `needs`; each answer appears whole or not at all."""
-        self.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private(self.blobs)
         arrived: List[Path] = []
 
         def store(need: Need) -> BinaryIO:
@@ -102,6 +102,14 @@ class Host:
         self.stream.fetch(list(needs), store)
         for path in arrived:
             os.replace(str(path) + ".part", path)
+
+
+def private(folder: Path) -> Path:
+    """Have a folder that only root may look into, and any that are missing above it."""
+    if not folder.exists():
+        private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def write(path: Path, data: bytes, mode: int = 0o644) -> None:

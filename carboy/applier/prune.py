@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 from carboy.applier.host import Host, remove
+from carboy.applier.store import COMPLETE as RELEASE_COMPLETE
 from carboy.applier.store import Store
-from carboy.applier.venv import COMPLETE
+from carboy.applier.venv import COMPLETE as VENV_COMPLETE
 
 
 def prune(store: Store, running: str, keep: int) -> str:
@@ -19,13 +20,16 @@ def prune(store: Store, running: str, keep: int) -> str:
     gone += [path for path in (store.home / "venvs").glob("*") if path.name not in used]
     freed = sum(_size(path) for path in gone)
     for path in gone:
+        # The mark goes first: what is half removed must not look complete.
+        for mark in (RELEASE_COMPLETE, VENV_COMPLETE):
+            remove(path / mark)
         remove(path)
-    return "%d old folders, %.1f MB" % (len(gone), freed / 1e6) if gone else ""
+    return "%.1f MB of old releases and venvs" % (freed / 1e6) if gone else ""
 
 
 def forget(host: Host, app: str) -> None:
     """Drop what was shipped for an app, except what its venvs were made of, which would be asked for again."""
-    marks = (Store(host, app).home / "venvs").glob("*/" + COMPLETE)
+    marks = (Store(host, app).home / "venvs").glob("*/" + VENV_COMPLETE)
     kept = {digest for mark in marks for digest in json.loads(mark.read_text())["blobs"]}
     for path in host.blobs.glob("*"):
         if path.name not in kept:

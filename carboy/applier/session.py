@@ -7,11 +7,12 @@ import signal
 import traceback
 from typing import Any, Callable, Dict
 
-from carboy.applier.host import STATE, Host
+from carboy.applier.host import STATE, Host, private
 from carboy.applier.resource import Failure
 from carboy.applier.stream import Disconnected, standard
 
 Arguments = Dict[str, Any]
+KEPT_RUNS = 100
 NO_SPACE = "No space left on device"
 
 
@@ -49,8 +50,9 @@ def detach(host: Host) -> None:
         os._exit(0)
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    runs = host.at(STATE) / "runs"
-    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    runs = private(host.at(STATE) / "runs")
+    for old in sorted(runs.iterdir())[:-KEPT_RUNS]:
+        old.unlink()
     host.stream.record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
 
 

@@ -46,8 +46,9 @@ class Switch:
         except Failure as failure:
             self._remember(action, "failed", began, why=failure.what)
             raise
-        link(self.store.home / "current", "releases/" + self.release)
         self._remember(action, HEALTHY, began)
+        # The last step: a run that dies before it leaves drift, which the next one finds.
+        link(self.store.home / "current", "releases/" + self.release)
         self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
         freed = prune(self.store, self.release, self.policy.keep)
         if freed:
@@ -55,10 +56,10 @@ class Switch:
 
     @property
     def previous(self) -> Optional[str]:
-        """The release that served before: the chosen one, or whichever runs."""
-        if self.before.chosen in self.before.serving:
-            return self.before.chosen
-        return self.before.serving[-1] if self.before.serving else None
+        """The release that served before and can serve again: the chosen one, else one that is proven, else any."""
+        others = [name for name in self.before.serving if name != self.release]
+        ranked = [self.before.chosen, *reversed(self.store.healthy()), *others]
+        return next((name for name in ranked if name in others), None)
 
     def _judge(self) -> None:
         for leftover in self.before.candidates:
@@ -145,14 +146,15 @@ class Switch:
         return Failure(what, details=candidate.explain(self.host, self.units.instance(self.release)))
 
     def _go_back(self) -> None:
-        """Bring back what served before, or take everything down if nothing did."""
+        """Bring back what served before; if nothing did take the new one down, if this one alone did let it be."""
         try:
             if self.previous:
                 self.host.say("going back to %s" % self.previous)
                 self._serve(self.previous).wait()
-            else:
-                self.host.call("systemctl", "stop", self.units.socket, self.units.instance(self.release))
-            self.units.discard(self.release)
+                self.units.discard(self.release)
+            elif self.release not in self.before.serving:
+                self.host.call("systemctl", "stop", self.units.socket)
+                self.units.discard(self.release)
         except Failure as worse:
             raise Stranded(
                 "the switch failed, and so did the way back: %s" % worse.what,
@@ -161,7 +163,11 @@ class Switch:
             ) from worse
 
     def _who_serves(self) -> str:
-        return "%s serves again" % self.previous if self.previous else "nothing served before, and nothing serves now"
+        if self.previous:
+            return "%s serves again" % self.previous
+        if self.release in self.before.serving:
+            return "%s served alone before and was left running" % self.release
+        return "nothing served before, and nothing serves now"
 
     def _listener_moves(self, release: str) -> bool:
         """Whether the public socket would have to be opened anew: its unit differs from the installed one."""

@@ -116,3 +116,14 @@ def test_half_switched_host(deployed: Site) -> None:
     deployed.invoke("plan", expect=2)
     assert deployed.invoke("deploy").changed == ["cutover hello"]
     assert deployed.invoke("deploy").changed == []
+
+
+def test_sick_release_that_serves_alone(deployed: Site) -> None:
+    """Where there is nothing to go back to, a breach leaves running what ran, and says so."""
+    [release] = deployed.serving()
+    deployed.shell(f"rm /srv/hello/current; systemctl kill --signal=STOP hello@{release}.service")
+    outcome = deployed.invoke("deploy", expect=1)
+    assert deployed.serving() == [release]
+    assert "left running" in outcome.of("failed")[0]["hint"]
+    deployed.shell(f"systemctl kill --signal=CONT hello@{release}.service")
+    assert deployed.invoke("deploy").changed == ["cutover hello"]

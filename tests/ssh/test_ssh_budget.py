@@ -64,7 +64,7 @@ def test_new_bytes_travel_on_the_same_channel(deploy: Deploy, server: SshServer,
     assert set(deploy.statuses.values()) == {"changed"}
     assert counts.calls == ONE_OF_EACH
     assert 1_200_000 < len(counts.stdin) < 1_200_000 + BUDGET
-    assert list((deploy.root / "var/lib/carboy/blobs").iterdir()) == [], "shipped bytes have no use afterwards"
+    assert list((deploy.root / "var/lib/carboy/blobs").glob("*/*")) == [], "shipped bytes have no use afterwards"
 
 
 def test_only_what_changed_travels(deploy: Deploy, server: SshServer, resources: list[Any]) -> None:
