@@ -15,7 +15,7 @@ from invoke import Context, Exit, Task
 
 from carboy.console import Console
 from carboy.declaration import Declaration, declare
-from carboy.errors import CarboyError
+from carboy.errors import CarboyError, DeclarationError
 from carboy.inventory import Host, Inventory, load, parse_extra
 from carboy.project import ROOT, STATE
 from carboy.run import Run
@@ -50,8 +50,12 @@ class Control:
 
     @functools.cached_property
     def hosts(self) -> tuple[Host, ...]:
-        """The hosts that were named."""
-        return self.inventory.select(self.names)
+        """The hosts that were named; raises `DeclarationError` for the sandbox where there is none yet."""
+        hosts = self.inventory.select(self.names)
+        if any(host.name == SANDBOX and "ansible_host" not in host.variables for host in hosts):
+            hint = "start it with: invoke sandbox.up; or name another host with --host"
+            raise DeclarationError("the sandbox is not up", where=f"host {SANDBOX}", hint=hint)
+        return hosts
 
     def declared(self) -> list[Declaration]:
         """What is declared of each host; everything wrong is found before any host is contacted."""

@@ -195,3 +195,9 @@ def test_the_catalog_is_what_would_travel(invoke: Invoke, listener: socket.socke
     }
     with pytest.raises(BlockingIOError):
         listener.accept()
+
+
+def test_the_sandbox_is_not_up(invoke: Invoke, listener: socket.socket, tmp_path: Path) -> None:
+    """Without --host and without a sandbox, the error says how to have one."""
+    fill(tmp_path / "none", {"hosts.yml": "all: {hosts: {sandbox: {}}}"})
+    assert "invoke sandbox.up" in refusal(invoke("deploy", inventory=tmp_path / "none"), listener)
