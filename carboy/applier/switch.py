@@ -125,16 +125,17 @@ class Switch:
         return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
 
     def _watch(self, stopping: subprocess.Popen[bytes]) -> None:
-        """Ask the public socket for health until the others are gone and the time is over; nothing may restart."""
-        address, unit = probe.address(self.gate["listen"]), self.units.instance(self.release)
+        """Ask for health until the others are gone and the time is over; nothing may restart meanwhile."""
+        unit, private = self.units.instance(self.release), self.units.probe_address(self.release)
+        public = probe.address(self.gate["listen"])
         until = time.monotonic() + self.policy.watch
         restarts = systemd.show(self.host, unit)[unit]["NRestarts"]
         while True:
-            # A release that drains answers some of the questions, and may not know the health path of the new one.
+            # A release that drains would answer some public questions, and may not know the new one's health path.
             alone = stopping.poll() is not None
-            answer = probe.ask(address, self.gate["health"], PUBLIC_SECONDS)
-            if alone and not answer.healthy:
-                raise self._breach("the public socket is not healthy after the switch: %s" % answer)
+            answer = probe.ask(public if alone else private, self.gate["health"], PUBLIC_SECONDS)
+            if not answer.healthy:
+                raise self._breach("not healthy after the switch: %s" % answer)
             if alone and time.monotonic() >= until:
                 break
             time.sleep(WATCH_PAUSE)

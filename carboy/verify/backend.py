@@ -12,7 +12,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from carboy.errors import OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
-from carboy.transport import NO_SUDO, Connection
+from carboy.transport import NO_SUDO, SUDO_MISSING, Connection
 
 LONGEST_COMMAND_SECONDS = 600
 RETRY_SECONDS = 0.2
@@ -94,7 +94,7 @@ class Backend(BaseBackend):  # type: ignore[misc]
 
     def _not_run(self, channel: paramiko.Channel, said: bytes) -> UnreachableError:
         code = channel.recv_exit_status()
-        if code == NO_SUDO:
+        if code in (NO_SUDO, SUDO_MISSING):
             hint = f"set ansible_become_password, or give {self.declared.user} NOPASSWD in sudoers"
             return UnreachableError("no root: sudo refuses", where=self._where, hint=hint)
         words = " / ".join(self.decode(said).split("\n")[-3:]).strip(" /") or "nothing was said"

@@ -61,7 +61,8 @@ class Site:
     @property
     def port(self) -> int:
         """Where the app answers on 127.0.0.1."""
-        return int(self.host.url.rpartition(":")[2].strip("/"))
+        assert self.host.http_port
+        return self.host.http_port
 
     def invoke(self, *arguments: str, env: dict[str, str] | None = None, expect: int | None = 0) -> Outcome:
         """Run `invoke ARGUMENTS --host box --json` and check its exit code."""

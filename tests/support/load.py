@@ -79,8 +79,9 @@ async def _client(port: int, path: str, result: dict[str, Any], stop: asyncio.Ev
 async def _main(port: int, path: str, clients: int) -> None:
     result: dict[str, Any] = {"requests": 0, "failures": [], "seconds": [], "releases": []}
     stop = asyncio.Event()
-    while (await _ask(port, path))[0]:
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        while (await _ask(port, path))[0]:
+            await asyncio.sleep(0.05)
     print("answered", flush=True)
     tasks = [asyncio.create_task(_client(port, path, result, stop)) for _ in range(clients)]
     await asyncio.to_thread(sys.stdin.read)
