@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from carboy.applier.directory import Directory
+from carboy.applier.name import Name
 from carboy.applier.resource import Resource
 from carboy.applier.user import User
 from carboy.inventory import Host
@@ -70,6 +71,7 @@ class Settings:
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form
     """Declare the user that runs the app, and the folders that it lives in."""
+    yield Name(s.name, home=s.home, logs=s.logs)
     yield User(s.name, home=s.home)
     yield Directory(s.home)
     yield Directory(f"{s.home}/releases")

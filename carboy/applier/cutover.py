@@ -32,7 +32,7 @@ class Cutover(Resource):
             "serving": state.serving,
             "chosen": state.chosen,
             "socket": state.socket,
-            "units": "as released" if state.chosen and units.as_released(state.chosen) else "changed",
+            "units": "as released" if state.chosen and units.as_released(state.chosen, state) else "changed",
             "candidates": state.candidates,
             "current": store.current(),
         }

@@ -17,6 +17,8 @@ from carboy.applier.resource import Failure, Need
 from carboy.applier.stream import Stream
 
 STATE = "/var/lib/carboy"
+# Before a command: if a run is killed, what it was just building with must not go on beside the next run.
+MORTAL = ("setpriv", "--pdeathsig", "KILL")
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -63,7 +65,8 @@ class Host:
             encoding="utf-8",
             errors="replace",
             env={**ENVIRONMENT, **(env or {})},
-            cwd=cwd,
+            # Never the ssh user's home, from which a Python that root starts would import.
+            cwd=cwd or "/",
         )
 
     def run(self, *command: str, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from carboy.applier import probe
 from carboy.applier.host import Host
 from carboy.applier.session import Arguments, session
-from carboy.applier.store import Store
+from carboy.applier.store import Record, Store
 from carboy.applier.systemd import started
 from carboy.applier.units import Units
 
@@ -32,8 +32,8 @@ def status(host: Host, args: Arguments) -> None:
             pid=int(unit["MainPID"]),
             restarts=int(unit["NRestarts"]),
             since=int(started(unit)),
-            health=str(probe.ask(units.probe_address(release), record["gate"]["health"], PROBE_SECONDS)),
-            revision=record["revision"],
+            health=_health(units, release, record),
+            revision=record.get("revision", ""),
         )
     facts = {"socket": state.socket, "chosen": state.chosen, "serving": state.serving, "releases": store.all()}
     host.stream.emit("status", app=args["app"], **facts)
@@ -43,3 +43,9 @@ def history(host: Host, args: Arguments) -> None:
     """Every switch there was."""
     for record in Store(host, args["app"]).history():
         host.stream.emit("switch", **record)
+
+
+def _health(units: Units, release: str, record: Record) -> str:
+    if not record:
+        return "unknown: the folder of this release is gone"
+    return str(probe.ask(units.probe_address(release), record["gate"]["health"], PROBE_SECONDS))

@@ -8,14 +8,14 @@ import os
 import time
 from typing import Any, Dict
 
-from carboy.applier.host import Host
+from carboy.applier.host import Host, private
 from carboy.applier.resource import Locked
 
 
 def hold(host: Host, app: str, holder: Dict[str, Any], wait: float) -> int:
     """Take the lock of `app` for as long as this process and its children live, or raise `Locked` after `wait` s."""
-    path = host.at("/run/lock/carboy-%s.lock" % app)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not in /run/lock, where on many hosts anybody could be first to make the file.
+    path = private(host.at("/run/carboy")) / (app + ".lock")
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     deadline = time.monotonic() + wait
     told = False

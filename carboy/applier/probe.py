@@ -22,15 +22,21 @@ class Answer:
         return 200 <= self.status < 400
 
     def __str__(self) -> str:
-        return "%d %s" % (self.status, self.body) if self.status else self.error
+        return "%d %s" % (self.status, self.body.partition("\n")[0][:100]) if self.status else self.error
 
 
 def address(listen: str) -> Address:
     """Where a client on the host reaches a listener given as systemd writes it: /path, port, or host:port."""
     if listen.startswith("/"):
         return listen
+    host, port = split(listen)
+    return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)
+
+
+def split(listen: str) -> "tuple[str, int]":
+    """Host and port of a listener on TCP; a bare port means every address."""
     host, _, port = listen.rpartition(":")
-    return (host.strip("[]").replace("0.0.0.0", "") or "127.0.0.1", int(port))
+    return (host.strip("[]") or "0.0.0.0", int(port))
 
 
 def ask(where: Address, path: str, seconds: float, host_header: str = "localhost") -> Answer:
@@ -43,7 +49,7 @@ def ask(where: Address, path: str, seconds: float, host_header: str = "localhost
         connection.request("GET", path, headers={"Connection": "close", "User-Agent": "carboy-probe"})
         response = connection.getresponse()
         return Answer(response.status, response.read(300).decode("utf-8", "replace").strip())
-    except (OSError, http.client.HTTPException) as problem:
+    except (OSError, UnicodeError, http.client.HTTPException) as problem:
         return Answer(error="no answer on %s: %s" % (path, _words(problem, seconds)))
     finally:
         connection.close()

@@ -28,6 +28,9 @@ def rollback(host: Host, args: Arguments) -> None:
         host.stream.emit("plan", release=switch.release, before=switch.previous, diff=diff)
     if args["check"]:
         return
+    if switch.before.serving == [switch.release] == [switch.before.chosen]:
+        host.say("%s already serves" % switch.release)
+        return
     detach(host)
     switch.run("rollback")
 

@@ -18,6 +18,8 @@ NO_SPACE = "No space left on device"
 
 def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
     """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code."""
+    # The mode of each thing is declared; what the ssh user's shell masks must not take from it.
+    os.umask(0o022)
     stream = standard()
     stream.open()
     host = Host(stream, run=args["run"], holder=args["holder"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import List, Optional
 
-from carboy.applier import candidate, probe, systemd
+from carboy.applier import candidate, listener, probe, systemd
 from carboy.applier.host import ENVIRONMENT, link
 from carboy.applier.prune import prune
 from carboy.applier.resource import Failure, Stranded
@@ -16,6 +17,7 @@ from carboy.applier.units import NOT_RELOADED, Units
 
 PUBLIC_SECONDS = 5.0
 WATCH_PAUSE = 0.1
+LAST_LINES = 15
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,22 @@ class Switch:
         self.units = Units(store)
         self.release = release
         self.policy = policy
+        self.began = time.monotonic()
         self.before = self.units.read()
         self.gate = store.record(release)["gate"]
 
     def run(self, action: str) -> None:
         """Judge, switch, watch, remember, prune; whatever raises `Failure` leaves what served before serving."""
-        began = time.monotonic()
         try:
             self._judge()
-            seconds = self._replace()
+            self._replace(action)
         except Failure as failure:
-            self._remember(action, "failed", began, why=failure.what)
+            with contextlib.suppress(OSError):
+                self._remember(action, "failed", failure.what)
             raise
-        self._remember(action, HEALTHY, began)
-        # The last step: a run that dies before it leaves drift, which the next one finds.
-        link(self.store.home / "current", "releases/" + self.release)
-        self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
+        for other in self.before.serving:
+            if other != self.release:
+                self.units.retire(other)
         freed = prune(self.store, self.release, self.policy.keep)
         if freed:
             self.host.say("pruned %s" % freed)
@@ -68,47 +70,65 @@ class Switch:
         if self.release not in {*self.before.serving, *self.store.healthy()}:
             candidate.judge(self.units, self.release)
 
-    def _replace(self) -> float:
-        """Put the release in the place of the others; returns the seconds until it alone served the public."""
+    def _replace(self, action: str) -> None:
+        """Put the release in the place of the others, and write down that it is there; or go back."""
         began = time.monotonic()
         try:
             stopping = self._serve(self.release)
             seconds = time.monotonic() - began
             self._watch(stopping)
-        except Failure as failure:
+            self._remember(action, HEALTHY)
+        except (Failure, OSError) as problem:
+            failure = problem if isinstance(problem, Failure) else Failure(str(problem))
             self._go_back()
-            raise Failure(failure.what, details=failure.details, hint=self._who_serves()) from failure
-        for other in self.before.serving:
-            if other != self.release:
-                self.units.retire(other)
-        return seconds
+            raise Failure(failure.what, details=failure.details, hint=self._who_serves()) from problem
+        # The last step: a run that dies before it leaves drift, which the next one finds.
+        link(self.store.home / "current", "releases/" + self.release)
+        self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
 
     def _serve(self, release: str) -> subprocess.Popen[bytes]:
-        """Start the release beside the others, choose it, and begin to stop the others, which drain."""
+        """Start the release beside the others, begin to stop these, which drain, and choose it."""
         state = self.units.read()
         self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
-        others = [self.units.instance(name) for name in state.serving if name != release]
+        runs = release in state.serving
+        sound = runs and self.units.as_released(release, state)
+        running = [self.units.instance(name) for name in state.serving]
         moves = self._listener_moves(release)
-        restart = release in state.serving and not self.units.as_released(release)
         if moves:
-            self.host.say("the public address changes: stopping what serves on the old one")
-            self.host.run("systemctl", "stop", self.units.socket, *others)
-        self.units.install(release)
+            self._reopen(release)
+        if moves or not sound:
+            self.units.refresh(release)
         if moves or state.socket != "active":
-            self._open(release)
-        if restart or release not in state.serving or moves:
-            self._start(release, "restart" if restart else "start")
+            sound = self._open(release, running) and sound
+        if moves or not sound:
+            self._start(release, "restart" if runs else "start")
+        # Begun before the choice, which takes systemd a moment: until then either release would be started on demand.
+        stopping = self._stop([unit for unit in running if unit != self.units.instance(release)])
         self.units.choose(release)
-        return self._stop(others)
+        return stopping
 
-    def _open(self, release: str) -> None:
-        """Start the public socket, which needs to know a release; after a crash loop it is down with its service."""
+    def _reopen(self, release: str) -> None:
+        """Take the public socket down to have it at another address; what runs keeps the old one until it ends."""
+        own = self.units.files(release)
+        place = self.host.at(systemd.UNITS) / self.units.socket
+        listener.claim(own[place], place)
+        self.host.run("systemctl", "stop", self.units.socket)
+
+    def _open(self, release: str, running: List[str]) -> bool:
+        """Start the public socket, which needs to know a release; False if what ran held its address and had to end."""
         self.units.choose(release)
         self.host.call("systemctl", "reset-failed", self.units.socket, self.units.instance(release))
-        if self.host.call("systemctl", "start", self.units.socket).returncode:
+        start = ("systemctl", "start", self.units.socket)
+        if not self.host.call(*start).returncode:
+            return True
+        if running:
+            self.host.say("what serves holds the public address: stopping it first")
+            self.host.run("systemctl", "stop", *running)
+        if not running or self.host.call(*start).returncode:
             said = self.host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", self.units.socket).stdout.strip()
             listen = self.store.record(release)["gate"]["listen"]
             raise Failure("the public address %s cannot be opened" % listen, details=said)
+        return False
 
     def _start(self, release: str, verb: str) -> None:
         unit, gate = self.units.instance(release), self.store.record(release)["gate"]
@@ -144,22 +164,29 @@ class Switch:
             raise self._breach("%s did not stay up" % unit)
 
     def _breach(self, what: str) -> Failure:
-        return Failure(what, details=candidate.explain(self.host, self.units.instance(self.release)))
+        facts = candidate.explain(self.host, self.units.instance(self.release))
+        log = self.host.at("/var/log/%s/error.log" % self.store.app)
+        last = log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else []
+        return Failure(what, details="\n".join([facts, *last]))
 
     def _go_back(self) -> None:
         """Bring back what served before; if nothing did take the new one down, if this one alone did let it be."""
         try:
             if self.previous:
                 self.host.say("going back to %s" % self.previous)
+                if self.previous not in self.units.read().serving:
+                    # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
+                    self.units.discard(self.release)
                 self._serve(self.previous).wait()
                 self.units.discard(self.release)
             elif self.release not in self.before.serving:
                 self.host.call("systemctl", "stop", self.units.socket)
                 self.units.discard(self.release)
-        except Failure as worse:
+                self.units.unchoose()
+        except (Failure, OSError) as worse:
             raise Stranded(
-                "the switch failed, and so did the way back: %s" % worse.what,
-                details=worse.details,
+                "the switch failed, and so did the way back: %s" % worse,
+                details=getattr(worse, "details", ""),
                 hint="look at the host now: systemctl status '%s@*' %s" % (self.store.app, self.units.socket),
             ) from worse
 
@@ -171,12 +198,12 @@ class Switch:
         return "nothing served before, and nothing serves now"
 
     def _listener_moves(self, release: str) -> bool:
-        """Whether the public socket would have to be opened anew: its unit differs from the installed one."""
+        """Whether the public socket would have to be opened anew: its unit says other things than the installed one."""
         place = self.host.at(systemd.UNITS) / self.units.socket
-        return place.exists() and place.read_bytes() != self.units.files(release)[place].read_bytes()
+        return place.exists() and systemd.said(place) != systemd.said(self.units.files(release)[place])
 
-    def _remember(self, action: str, outcome: str, began: float, why: str = "") -> None:
+    def _remember(self, action: str, outcome: str, why: str = "") -> None:
         record = {"action": action, "release": self.release, "previous": self.previous, "outcome": outcome}
         revision = self.store.record(self.release)["revision"]
         more = {key: value for key, value in (("why", why), ("revision", revision)) if value}
-        self.store.remember(**record, **self.host.holder, seconds=round(time.monotonic() - began, 2), **more)
+        self.store.remember(**record, **self.host.holder, seconds=round(time.monotonic() - self.began, 2), **more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Dict, Iterable
+from typing import Dict, Iterable, List
 
 from carboy.applier.host import Host, write
 
@@ -38,6 +38,11 @@ def settle(host: Host) -> None:
     if host.stale_units:
         host.run("systemctl", "daemon-reload")
         host.stale_units = False
+
+
+def said(path: Path) -> List[str]:
+    """What a unit file says to systemd: its lines without comments."""
+    return [line for line in path.read_text().splitlines() if line and line[0] not in "#;"]
 
 
 def started(unit: Dict[str, str]) -> float:

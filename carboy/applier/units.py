@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -65,11 +66,21 @@ class Units:
         folder = self.store.host.at(systemd.UNITS)
         return {folder / source.name: source for source in (self.store.path(release) / "units").glob("*")}
 
-    def as_released(self, release: str) -> bool:
-        """Whether the installed unit files are those that the release brought."""
-        return all(
-            place.exists() and place.read_bytes() == own.read_bytes() for place, own in self.files(release).items()
-        )
+    def as_released(self, release: str, state: State) -> bool:
+        """Whether a release runs under the units that it brought, as they are installed now."""
+        files, unit = self.files(release), state.shown.get(self.instance(release))
+        same = all(place.exists() and place.read_bytes() == own.read_bytes() for place, own in files.items())
+        if not same or not unit or unit["NeedDaemonReload"] == "yes":
+            return False
+        # A unit that was edited, started, and edited back again still runs as it was in between.
+        return systemd.started(unit) >= self._place(release).stat().st_mtime
+
+    def refresh(self, release: str) -> None:
+        """Install a release's units as of now: what was started before is stale, whatever the clock said then."""
+        if self._place(release).exists():
+            os.utime(self._place(release))
+            self.store.host.stale_units = True
+        self.install(release)
 
     def install(self, release: str) -> None:
         """Put a release's unit files in place and make systemd read them."""
@@ -93,13 +104,22 @@ class Units:
 
     def retire(self, release: str) -> None:
         """Take a release's service away from systemd; the release itself keeps its copy."""
-        remove(self.store.host.at(systemd.UNITS) / self.instance(release))
+        remove(self._place(release))
 
     def discard(self, release: str) -> None:
         """Leave nothing of a release's service that failed: not its private socket, not its failure."""
         self.store.host.call("systemctl", "stop", self.instance(release), self.probe_socket(release))
         self.store.host.call("systemctl", "reset-failed", self.instance(release))
         self.retire(release)
+
+    def unchoose(self) -> None:
+        """Choose no release: nothing starts on demand or at the next boot."""
+        wants = self.store.host.at("%s/sockets.target.wants/%s" % (systemd.UNITS, self.socket))
+        for path in (self._choice, wants, *self._enabled()):
+            remove(path)
+
+    def _place(self, release: str) -> Path:
+        return self.store.host.at(systemd.UNITS) / self.instance(release)
 
     @property
     def _choice(self) -> Path:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
-from carboy.applier.host import Host, anew, link, remove, write
+from carboy.applier.host import MORTAL, Host, anew, link, remove, write
 from carboy.applier.package import Package
 from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource
 
@@ -123,7 +123,7 @@ class Venv(Resource):
         else:
             what = ["-r", str(host.blob(self.requirements.need))]
         command, env = _uv(tool, path) if os.path.basename(tool) == "uv" else _pip(tool, path)
-        done = host.call(*command, *what, env=env)
+        done = host.call(*MORTAL, *command, *what, env=env)
         if done.returncode:
             # Not as `run` puts it: the venv goes, and with it what one would run by hand.
             raise Failure(

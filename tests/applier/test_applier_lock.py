@@ -74,6 +74,6 @@ def test_waiting_ends_when_the_holder_does(host: Host, other: subprocess.Popen[b
 @pytest.mark.usefixtures("other")
 def test_a_holder_who_wrote_nothing_yet(host: Host, written: str) -> None:
     """A lock whose holder cannot be read is still a lock."""
-    (host.root / "run/lock/carboy-app.lock").write_text(written)
+    (host.root / "run/carboy/app.lock").write_text(written)
     with pytest.raises(Locked, match="a run that is just starting"):
         hold(host, "app", MINE, 0)

@@ -124,12 +124,10 @@ def test_a_failing_check_leaves_no_release(host: Host, controller: Controller, v
     assert Store(host, "app").all() == []
 
 
-def test_code_that_does_not_compile_is_no_release(host: Host, controller: Controller, venv: Venv) -> None:
-    """A syntax error in the tree is found while the release is built, with its line."""
-    with pytest.raises(Failure) as caught:
-        converge(host, declare(controller, venv, {"app.py": "def broken(:\n"}))
-    assert "app.py" in caught.value.details
-    assert Store(host, "app").all() == []
+def test_code_that_does_not_compile_is_the_gate_s_business(host: Host, controller: Controller, venv: Venv) -> None:
+    """A file that is no Python may be a template of code that nobody imports; a release is built all the same."""
+    converge(host, declare(controller, venv, {"app.py": "def broken(:\n"}))
+    assert len(Store(host, "app").all()) == 1
 
 
 def test_the_diff_names_files_and_hides_secrets(host: Host, controller: Controller, venv: Venv) -> None:

@@ -154,3 +154,11 @@ def test_no_python(tmp_path: Path) -> None:
         outcome = made.invoke("deploy")
         assert "installing it with apt" in outcome.of("progress")[0]["text"]
         assert made.serving()
+
+
+def test_strict_umask(fresh: Site) -> None:
+    """The umask of the user who logs in does not decide what the app may read."""
+    fresh.shell('sed -i "1i umask 077" /home/deploy/.bashrc')
+    fresh.variables = {"app_name": "strict", "app_listen": "127.0.0.1:8123"}
+    fresh.invoke("deploy")
+    fresh.shell("sed -i 1d /home/deploy/.bashrc")

@@ -117,6 +117,15 @@ def test_an_address_that_is_taken(fresh: Site) -> None:
     fresh.variables = {"app_listen": "0.0.0.0:22"}
     [failed] = fresh.invoke("deploy", expect=1).of("failed")
     assert "serves again" in failed["hint"]
-    assert "0.0.0.0:22 cannot be opened" in failed["what"] and "already in use" in failed["details"]
+    assert "0.0.0.0:22 cannot be opened: another program listens there" in failed["what"]
     assert ask(fresh, "8000", "/health")["status"] == "ok"
     assert fresh.serving() == before
+
+
+def test_other_settings_at_the_same_address(fresh: Site) -> None:
+    """A setting of the socket takes effect at once, though what serves has to let go of the address first."""
+    fresh.variables = {"systemd_backlog": 100}
+    fresh.invoke("deploy")
+    assert "100" in fresh.shell("ss -Hlnt 'sport = :8000'").split()
+    assert ask(fresh, "8000", "/health")["status"] == "ok"
+    assert fresh.invoke("deploy").changed == []

@@ -120,7 +120,7 @@ def deploy(target: Host, tmp_path: Path) -> Deploy:
 def moved(payload: bytes, root: Path) -> bytes:
     """The same payload with its state and locks below `root`."""
     source = zlib.decompress(payload.partition(b"\n")[2]).decode()
-    for place in ("/var/lib/carboy", "/run/lock", "/run/carboy-plan-"):
+    for place in ("/var/lib/carboy", "/run/carboy"):
         assert place in source
         source = source.replace(place, f"{root}{place}")
     packed = zlib.compress(source.encode())

@@ -131,7 +131,7 @@ def test_a_cut_connection_delivers_what_came_before(deploy: Deploy, server: SshS
         deploy(first, waiting, second, sink=cut)
     assert list(deploy.statuses) == [first.title()]
     gate.touch()
-    with (deploy.root / "run/lock/carboy-probe.lock").open() as held:
+    with (deploy.root / "run/carboy/probe.lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
     assert (tmp_path / "second").read_text() == "second"
     record = deploy.root / "var/lib/carboy/runs/r1.ndjson"
