@@ -22,7 +22,7 @@ ARGS: dict[str, Any] = {"app": "probe", "run": "r1", "holder": {}}
 def modules(payload: bytes) -> dict[str, str]:
     """The modules in a payload, by their full names."""
     source = zlib.decompress(payload.partition(b"\n")[2]).decode()
-    found: dict[str, str] = json.loads(eval(source.rpartition("\nstart(")[2].rstrip(")\n")))["modules"]
+    found: dict[str, str] = eval(source.rpartition("\nstart(")[2].rstrip(")\n"))["modules"]
     return found
 
 

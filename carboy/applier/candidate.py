@@ -21,6 +21,8 @@ StartLimitBurst=1
 [Service]
 Sockets=%s
 Restart=no
+KillSignal=SIGKILL
+SuccessExitStatus=SIGKILL
 %s
 """
 
@@ -44,9 +46,7 @@ def judge(units: Units, release: str) -> None:
 def discard(units: Units, release: str) -> None:
     """Kill a candidate and forget it; no request of the public ever reached it."""
     host, names = units.store.host, (units.candidate_socket(release), units.candidate(release))
-    host.call("systemctl", "kill", "--signal=SIGKILL", names[1])
     host.call("systemctl", "stop", *names)
-    host.call("systemctl", "reset-failed", *names)
     for name in names:
         remove(host.at("%s/%s" % (systemd.TRANSIENT, name)))
 
@@ -59,7 +59,9 @@ def explain(host: Host, unit: str) -> str:
 
 
 def _refused(host: Host, unit: str, what: str) -> Failure:
-    return Failure(what, details=explain(host, unit), hint="mend the app and deploy again")
+    details = explain(host, unit)
+    host.call("systemctl", "reset-failed", unit, unit.replace(".service", ".socket"))
+    return Failure(what, details=details, hint="mend the app and deploy again")
 
 
 def _install(units: Units, release: str, environment: dict[str, str]) -> None:

@@ -69,6 +69,11 @@ class Host:
             cwd=cwd or "/",
         )
 
+    def begin(self, *command: str) -> subprocess.Popen[bytes]:
+        """Start a command whose output does not matter; the caller waits for it."""
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, env=ENVIRONMENT, cwd="/")
+
     def run(self, *command: str, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None) -> str:
         """Run a command that must succeed and return its stdout; raises `Failure` with its last lines."""
         done = self.call(*command, env=env, cwd=cwd)

@@ -1,6 +1,5 @@
 """The first code that runs on a host: makes the modules that travelled importable from memory, then starts the verb."""
 
-import json
 import sys
 from typing import Any, Dict
 
@@ -26,9 +25,8 @@ class Modules:
         exec(compile(self.sources[module.__name__], "<%s>" % module.__name__, "exec"), module.__dict__)
 
 
-def start(payload: str) -> None:
-    """Import the payload's entry module and hand it the arguments; `payload` is JSON with modules, main and args."""
-    parts = json.loads(payload)
+def start(parts: Dict[str, Any]) -> None:
+    """Import the payload's entry module and hand it the arguments; the parts are modules, main and args."""
     sys.meta_path.insert(0, Modules(parts["modules"]))
     __import__(parts["main"])
     sys.modules[parts["main"]].main(parts["args"])

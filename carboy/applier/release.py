@@ -129,9 +129,10 @@ class Release(Resource):
     def _check(self, host: Host, name: str, path: Path) -> None:
         code = [str(path / "tree"), *(str(path / part) for part in self.files if part.endswith(".py"))]
         # What does not compile may never be imported: a template of code, say. The gate finds out.
-        host.call(*MORTAL, str(path / "venv/bin/python"), "-m", "compileall", "-q", *code)
+        compiling = host.begin(*MORTAL, str(path / "venv/bin/python"), "-m", "compileall", "-q", *code)
         for check in self.checks:
             host.run(*[part.format(path=path, release=name) for part in shlex.split(check)])
+        compiling.wait()
 
 
 def _digest(path: Path) -> str:

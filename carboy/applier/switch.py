@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import List, Optional
 
 from carboy.applier import candidate, listener, probe, systemd
-from carboy.applier.host import ENVIRONMENT, link
+from carboy.applier.host import link
 from carboy.applier.prune import prune
 from carboy.applier.resource import Failure, Stranded
 from carboy.applier.store import HEALTHY, Store
-from carboy.applier.units import NOT_RELOADED, Units
+from carboy.applier.units import NOT_RELOADED, State, Units
 
 PUBLIC_SECONDS = 5.0
 WATCH_PAUSE = 0.1
@@ -74,7 +74,7 @@ class Switch:
         """Put the release in the place of the others, and write down that it is there; or go back."""
         began = time.monotonic()
         try:
-            stopping = self._serve(self.release)
+            stopping = self._serve(self.release, self.before)
             seconds = time.monotonic() - began
             self._watch(stopping)
             self._remember(action, HEALTHY)
@@ -86,9 +86,9 @@ class Switch:
         link(self.store.home / "current", "releases/" + self.release)
         self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
 
-    def _serve(self, release: str) -> subprocess.Popen[bytes]:
+    def _serve(self, release: str, state: State) -> subprocess.Popen[bytes]:
         """Start the release beside the others, begin to stop these, which drain, and choose it."""
-        state = self.units.read()
+        self.units.forgive(state)
         self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
         runs = release in state.serving
         sound = runs and self.units.as_released(release, state)
@@ -103,7 +103,8 @@ class Switch:
         if moves or not sound:
             self._start(release, "restart" if runs else "start")
         # Begun before the choice, which takes systemd a moment: until then either release would be started on demand.
-        stopping = self._stop([unit for unit in running if unit != self.units.instance(release)])
+        others = [unit for unit in running if unit != self.units.instance(release)]
+        stopping = self.host.begin("systemctl", "stop", *others) if others else self.host.begin("true")
         self.units.choose(release)
         return stopping
 
@@ -117,7 +118,6 @@ class Switch:
     def _open(self, release: str, running: List[str]) -> bool:
         """Start the public socket, which needs to know a release; False if what ran held its address and had to end."""
         self.units.choose(release)
-        self.host.call("systemctl", "reset-failed", self.units.socket, self.units.instance(release))
         start = ("systemctl", "start", self.units.socket)
         if not self.host.call(*start).returncode:
             return True
@@ -133,16 +133,11 @@ class Switch:
     def _start(self, release: str, verb: str) -> None:
         unit, gate = self.units.instance(release), self.store.record(release)["gate"]
         self.host.say("%s joins the public socket" % release)
-        self.host.call("systemctl", "reset-failed", unit, self.units.probe_socket(release))
         if self.host.call("systemctl", verb, unit).returncode:
             raise self._breach("%s does not start" % unit)
         answer = probe.ask(self.units.probe_address(release), gate["health"], gate["start_timeout"])
         if not answer.healthy:
             raise self._breach("%s is not healthy: %s" % (unit, answer))
-
-    def _stop(self, units: List[str]) -> subprocess.Popen[bytes]:
-        command = ["systemctl", "stop", *units] if units else ["true"]
-        return subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
 
     def _watch(self, stopping: subprocess.Popen[bytes]) -> None:
         """Ask for health until the others are gone and the time is over; nothing may restart meanwhile."""
@@ -177,7 +172,7 @@ class Switch:
                 if self.previous not in self.units.read().serving:
                     # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
                     self.units.discard(self.release)
-                self._serve(self.previous).wait()
+                self._serve(self.previous, self.units.read()).wait()
                 self.units.discard(self.release)
             elif self.release not in self.before.serving:
                 self.host.call("systemctl", "stop", self.units.socket)

@@ -51,8 +51,11 @@ class Units:
 
     def read(self) -> State:
         """Read everything about the app's units, in one call to systemd."""
-        shown = systemd.show(self.store.host, self.socket, self.instance("*"), self.candidate("*"))
-        running = [name for name, unit in shown.items() if "@" in name and unit["ActiveState"] in systemd.RUNNING]
+        shown = systemd.show(
+            self.store.host, self.socket, self.instance("*"), self.candidate("*"), self.probe_socket("*")
+        )
+        services = {name: unit for name, unit in shown.items() if "@" in name and name.endswith(".service")}
+        running = [name for name, unit in services.items() if unit["ActiveState"] in systemd.RUNNING]
         return State(
             serving=sorted(_release(name) for name in running if name.startswith(self.store.app + "@")),
             candidates=sorted(_release(name) for name in running if not name.startswith(self.store.app + "@")),
@@ -81,6 +84,12 @@ class Units:
             os.utime(self._place(release))
             self.store.host.stale_units = True
         self.install(release)
+
+    def forgive(self, state: State) -> None:
+        """Clear failures, which would keep systemd from starting a unit again."""
+        failed = [name for name, unit in state.shown.items() if unit["ActiveState"] == "failed"]
+        if failed:
+            self.store.host.call("systemctl", "reset-failed", *failed)
 
     def install(self, release: str) -> None:
         """Put a release's unit files in place and make systemd read them."""
