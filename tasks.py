@@ -77,9 +77,10 @@ def logs(control: Control, follow: bool = False, lines: int = 50, access: bool =
 
 @verb()
 def catalog(control: Control) -> None:
-    """Print exactly what would travel, as JSON."""
+    """Print exactly what would travel, as JSON; with --json one object a line."""
     for declared in control.declared():
-        print(jsonlib.dumps({"host": declared.host.name, "catalog": declared.catalog.wire()}, indent=1))
+        shown = {"host": declared.host.name, "catalog": declared.catalog.wire()}
+        print(jsonlib.dumps(shown, indent=None if control.console.machine else 1))
 
 
 @verb(yes="pin without asking (compare the fingerprint first)")
@@ -88,7 +89,7 @@ def trust(control: Control, yes: bool = False) -> None:
     from carboy import hostkeys
 
     for host in control.hosts:
-        hostkeys.trust(host, yes=yes)
+        control.console.event(host.name, hostkeys.trust(host, yes=yes))
 
 
 @verb()

@@ -14,6 +14,8 @@ from carboy.errors import CarboyError
 Event = dict[str, Any]
 COLOURS = {"changed": "yellow", "failed": "red", "would change": "yellow", "ok": "green", "error": "red"}
 TITLE_WIDTH = 44
+DOT = " · "
+INDENT = "    "
 
 
 class Console:
@@ -35,7 +37,15 @@ class Console:
             self._live.stop()
 
     def event(self, host: str | None, event: Event) -> None:
-        """Show one event of a host, or of none where none was contacted."""
+        """Show one event of a host, or of none where none was contacted; that nobody reads any more ends only logs."""
+        try:
+            self._show(host, event)
+        except BrokenPipeError:
+            if event["event"] == "log":
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _show(self, host: str | None, event: Event) -> None:
         if self.machine:
             print(json.dumps({"host": host, **event}), flush=True)
             return
@@ -52,7 +62,7 @@ class Console:
         """One line for people, above the live line if there is one."""
         if self._live:
             self._live.clear()
-        print(painted(text, colour), file=sys.stderr, flush=True)
+        print(painted(folded(text, columns()), colour), file=sys.stderr, flush=True)
 
     def error(self, host: str | None, error: CarboyError) -> None:
         """An error in its three lines, or as an event."""
@@ -137,6 +147,27 @@ class _Live:
         self._progress.stop()
 
     stop = clear
+
+
+def columns() -> int | None:
+    """How many characters fit in a line of the terminal; None where people's output goes elsewhere."""
+    try:
+        # A terminal that was never told its size says 0.
+        return os.get_terminal_size(sys.stderr.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def folded(text: str, width: int | None) -> str:
+    """The text, broken at ` · ` into indented lines where it is wider than that."""
+    first, *parts = text.split(DOT)
+    lines = [first]
+    for part in parts:
+        if width and len(lines[-1] + DOT + part) > width:
+            lines.append(INDENT + part)
+        else:
+            lines[-1] += DOT + part
+    return "\n".join(lines)
 
 
 def painted(text: str, colour: str) -> str:

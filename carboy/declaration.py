@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from carboy.applier.switch import Policy
+from carboy.applier.policy import Policy
 from carboy.catalog import Catalog
 from carboy.errors import DeclarationError
 from carboy.inventory import Host

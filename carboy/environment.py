@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import yaml
-
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
+from carboy.inventory.document import read
 from carboy.project import ROOT
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -24,6 +23,17 @@ def content(environment: dict[str, str], secrets_file: Path | None, where: str) 
     return Content.of("".join(f'{name}="{value.translate(ESCAPED)}"\n' for name, value in sorted(values.items())))
 
 
+def refusal(name: str) -> tuple[str, str]:
+    """Why an app's environment cannot have a variable of that name, and what to do; two empty texts if it can."""
+    if not NAME.fullmatch(name):
+        return f"{name!r} cannot be the name of an environment variable", "use letters, digits and _, no digit first"
+    if name.startswith("CARBOY_"):
+        return f"{name} is a name that Carboy itself sets", "give it another name"
+    if name == "GUNICORN_CMD_ARGS":
+        return f"{name} would override what is declared of gunicorn", "set gunicorn_* in the inventory"
+    return "", ""
+
+
 def _passes(character: str) -> bool:
     """Whether systemd takes a character from a file: neither a control nor a surrogate nor one that is none in Unicode.
 
@@ -37,16 +47,16 @@ def _passes(character: str) -> bool:
 def _secrets(path: Path, where: str) -> dict[str, str]:
     """The YAML mapping of names to values in the controller's secrets file; errors never show a value."""
     try:
-        found = yaml.safe_load((ROOT / path.expanduser()).read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise DeclarationError(f"the secrets file cannot be read: {problem.strerror}", where=where) from problem
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise DeclarationError(f"{path} is not YAML", where=where, hint="write it as NAME: value lines") from None
+        found = read(ROOT / path.expanduser())
+    except DeclarationError as error:
+        what = f"the secrets file {error.where}: {error.what}"
+        raise DeclarationError(what, where=where, hint="write it as NAME: value lines") from None
     if not isinstance(found, dict) or not all(isinstance(item, str) for pair in found.items() for item in pair):
         raise DeclarationError(
             f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans"
         )
     for name in found:
-        if not NAME.fullmatch(name):
-            raise DeclarationError(f"{path}: {name!r} cannot be the name of an environment variable", where=where)
+        problem, hint = refusal(name)
+        if problem:
+            raise DeclarationError(f"{path}: {problem}", where=where, hint=hint)
     return found

@@ -6,7 +6,9 @@ import base64
 import hashlib
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,24 @@ def fingerprint(key: paramiko.PKey) -> str:
 
 
 def load(client: paramiko.SSHClient) -> None:
-    """Give a client every pinned key, and refuse all others."""
+    """Give a client every pinned key; of a host with several keys of one type the last one counts."""
     for path in (Path("/etc/ssh/ssh_known_hosts"), known_hosts(), SANDBOX_KEYS):
-        if path.exists():
-            client.load_system_host_keys(str(path))
+        for found in filter(None, map(_parsed, _lines(path))):
+            for name in found.hostnames:
+                client.get_host_keys().add(name, found.key.get_name(), found.key)
+
+
+def _lines(path: Path) -> list[bytes]:
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    return [line for line in lines if not line.lstrip().startswith(b"#")]
+
+
+def _parsed(line: bytes) -> Any:
+    """The entry in a line of known_hosts; None for @markers and what else paramiko trips over."""
+    try:
+        return paramiko.hostkeys.HostKeyEntry.from_line(" ".join(line.decode().split()))
+    except Exception:  # whatever the parser of this type of key stumbles over
+        return None
 
 
 class Refuse(paramiko.MissingHostKeyPolicy):
@@ -70,13 +86,19 @@ def offered(host: Host) -> paramiko.PKey:
         ) from problem
 
 
-def trust(host: Host, *, yes: bool) -> None:
-    """Show a host's key and pin it, after a person has compared its fingerprint (or says so with `yes`)."""
+def trust(host: Host, *, yes: bool) -> dict[str, str]:
+    """Show a host's key and pin it, after a person has compared its fingerprint (or says so with `yes`).
+
+    Returns the event that says so.
+    """
     key = offered(host)
     print(f"{host.name} ({entry(host)}) shows {key.get_name()} {fingerprint(key)}", file=sys.stderr)
     if not yes and not _confirmed():
         raise UnreachableError("not pinned", where=f"host {host.name}", hint="nothing was written")
-    print(f"pinned in {pin(host, key)}", file=sys.stderr)
+    path = pin(host, key)
+    print(f"pinned in {path}", file=sys.stderr)
+    facts = {"name": entry(host), "type": key.get_name(), "fingerprint": fingerprint(key), "file": str(path)}
+    return {"event": "pinned", **facts}
 
 
 def _confirmed() -> bool:
@@ -85,10 +107,38 @@ def _confirmed() -> bool:
 
 
 def pin(host: Host, key: paramiko.PKey) -> Path:
-    """Write the key to known_hosts in place of older keys of the same host; returns the file."""
+    """Write the key to known_hosts in place of older keys of the same host; returns the file.
+
+    As with `ssh-keygen -R` an older entry goes as a whole, the other names in it too; every other line stays as it is.
+    """
     path = known_hosts()
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    lines = path.read_text().splitlines() if path.exists() else []
-    kept = [line for line in lines if line.split(" ", 1)[0] != entry(host)]
-    path.write_text("\n".join([*kept, f"{entry(host)} {key.get_name()} {key.get_base64()}", ""]))
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    kept = [line for line in lines if not _pins(line, entry(host))]
+    new = f"{entry(host)} {key.get_name()} {key.get_base64()}".encode()
+    _replace(path.resolve(), b"\n".join([*kept, new, b""]))
     return path
+
+
+def _pins(line: bytes, name: str) -> bool:
+    """Whether a line of known_hosts pins a key of that name; one that begins with an @marker or a remark pins none."""
+    names = (line.split() or [b""])[0].decode("utf-8", "replace")
+    return not names.startswith("#") and any(_is(pattern, name) for pattern in names.split(","))
+
+
+def _is(pattern: str, name: str) -> bool:
+    if not pattern.startswith("|1|"):
+        return pattern == name
+    try:
+        return paramiko.HostKeys.hash_host(name, pattern) == pattern
+    except (ValueError, AssertionError, IndexError):
+        return False
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all; it keeps its mode, a new one is its owner's alone."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as draft:
+        draft.write(data)
+    if path.exists():
+        shutil.copymode(path, draft.name)
+    Path(draft.name).replace(path)

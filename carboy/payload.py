@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 APPLIER = Path(__file__).parent / "applier"
-IMPORT = re.compile(r"^(?:from carboy\.applier(?:\.(\w+))? import (.+)|import carboy\.applier\.(\w+))$", re.MULTILINE)
+IMPORT = re.compile(r"^ *(?:from carboy\.applier(?:\.(\w+))? import (.+)|import carboy\.applier\.(\w+))$", re.MULTILINE)
 DOCSTRING = re.compile(r'^( *)"""(?:(?!""").)*"""$', re.MULTILINE | re.DOTALL)
 RETURNS = re.compile(r"\) -> [^\n]+:$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)

@@ -71,7 +71,8 @@ class _Resolution:
         settings = self._roles[role](**given)
         problems = settings.validate() if hasattr(settings, "validate") else ()
         self.problems += [
-            DeclarationError(f"{role}_{name}: {problem}", where=self._where(role, name)) for name, problem in problems
+            DeclarationError(f"{role}_{name}: {problem}", where=self._where(role, name), hint="".join(hint))
+            for name, problem, *hint in problems
         ]
         return settings
 
@@ -103,7 +104,7 @@ class _Resolution:
     def _converted(self, role: str, name: str, kind: Any) -> Any:
         variable = f"{role}_{name}"
         try:
-            return convert(self._host.value(variable), kind)
+            return self._host.read(variable, lambda value: convert(value, kind))
         except Mismatch as error:
             path = variable + error.path
             what = f"{path}: expected {error.expected}, got {shown(error.got, path)}"

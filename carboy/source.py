@@ -23,6 +23,10 @@ ALWAYS_LEFT_OUT = (
     "__pycache__",
     "*.pyc",
     ".venv",
+    "venv",
+    "node_modules",
+    ".env",
+    ".envrc",
     ".carboy",
     ".mypy_cache",
     ".pytest_cache",
@@ -72,22 +76,40 @@ def load(
     for name in include:
         if not (root / name).exists():
             raise DeclarationError(f"no {name} in {place}", where=where, hint="app_include names entries of app_source")
-    files = {path.relative_to(root).as_posix(): path for path in _walk(root, exclude) if _taken(path, root, include)}
-    return Source(revision or _described(root), files)
+    walk = _Walk(root, include, (*ALWAYS_LEFT_OUT, *exclude), where)
+    return Source(revision or _described(root), {path.relative_to(root).as_posix(): path for path in walk.files(root)})
 
 
-def _walk(folder: Path, exclude: tuple[str, ...]) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if any(fnmatch.fnmatch(path.name, pattern) for pattern in (*ALWAYS_LEFT_OUT, *exclude)):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            yield from _walk(path, exclude)
-        elif path.is_file():
-            yield path
+@dataclass(frozen=True)
+class _Walk:
+    root: Path
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    where: str
 
+    def files(self, folder: Path) -> Iterator[Path]:
+        for path in sorted(folder.iterdir()):
+            if not self._taken(path):
+                continue
+            if path.is_symlink():
+                self._check_link(path)
+            if path.is_dir():
+                yield from self.files(path)
+            elif path.is_file():
+                yield path
 
-def _taken(path: Path, root: Path, include: tuple[str, ...]) -> bool:
-    return not include or path.relative_to(root).parts[0] in include
+    def _taken(self, path: Path) -> bool:
+        included = not self.include or path.relative_to(self.root).parts[0] in self.include
+        return included and not any(fnmatch.fnmatch(path.name, pattern) for pattern in self.exclude)
+
+    def _check_link(self, path: Path) -> None:
+        # What a link reads elsewhere would travel unseen, and a linked folder may lead in a circle.
+        if not path.is_file() or not path.resolve().is_relative_to(self.root.resolve()):
+            raise DeclarationError(
+                f"{path.relative_to(self.root)} is a link to {path.readlink()}, which is no file of the app's folder",
+                where=self.where,
+                hint="put the file itself there; app_exclude leaves the link out",
+            )
 
 
 def _mode(path: Path) -> str:
@@ -119,7 +141,8 @@ def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
         archive = _git("-C", str(mirror), "archive", "--format=tar", commit, where=where)
         draft = Path(tempfile.mkdtemp(dir=CHECKOUTS))
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
-            packed.extractall(draft, filter="data")
+            # Not "data", which refuses links out of the tree even where app_exclude leaves them out.
+            packed.extractall(draft, filter="tar")
         draft.rename(tree)
     return tree, commit[:12]
 

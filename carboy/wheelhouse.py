@@ -71,30 +71,28 @@ def _uv() -> Path | None:
 def _pip_wheel() -> Path:
     house = folder() / "pip"
     if not house.exists():
-        _pip("download", "--no-deps", "--dest", "{}", "pip", into=house, failure="pip's own wheel cannot be had")
+        _pip("--no-deps", requirements="pip", into=house, failure="pip's own wheel cannot be had")
     return next(house.glob("pip-*.whl"))
 
 
 def _download(text: str, question: dict[str, Any], house: Path) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-        file.write(text)
-        file.flush()
-        platforms = [f"--platform={tag}" for tag in _platforms(question["machine"], *question["libc"])]
-        python = [f"--python-version={question['python']}", "--implementation=cp"]
-        only = ["--only-binary=:all:", *python, *platforms]
-        failure = f"the requirements do not resolve for Python {question['python']} on {question['machine']}"
-        _pip("download", "--dest", "{}", *only, "-r", file.name, into=house, failure=failure)
+    platforms = [f"--platform={tag}" for tag in _platforms(question["machine"], *question["libc"])]
+    python = [f"--python-version={question['python']}", "--implementation=cp"]
+    failure = f"the requirements do not resolve for Python {question['python']} on {question['machine']}"
+    _pip("--only-binary=:all:", *python, *platforms, requirements=text, into=house, failure=failure)
 
 
-def _pip(*arguments: str, into: Path, failure: str) -> None:
-    """Run pip with a fresh folder in the place of {}, which appears as `into` only if pip succeeds."""
+def _pip(*options: str, requirements: str, into: Path, failure: str) -> None:
+    """Let pip download into a fresh folder, which appears as `into` only if pip succeeds."""
     into.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=into.parent) as draft:
-        target = Path(draft) / "house"
-        command = [part.replace("{}", str(target)) for part in arguments]
-        done = subprocess.run([sys.executable, "-m", "pip", *command, "--quiet"], capture_output=True, text=True)
+        file, target = Path(draft) / "requirements.txt", Path(draft) / "house"
+        file.write_text(requirements)
+        command = [sys.executable, "-m", "pip", "download", "--quiet", *options, "--dest", str(target), "-r", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise _unresolved(failure, done.stderr)
+            # The draft is gone when a person reads this.
+            raise _unresolved(failure, done.stderr.replace(f"{draft}/", ""))
         if not into.exists():
             target.rename(into)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import AF_INET, AF_INET6, inet_pton
 from typing import Literal
 
 from carboy.applier.directory import Directory
 from carboy.applier.name import Name
 from carboy.applier.resource import Resource
 from carboy.applier.user import User
+from carboy.environment import refusal
 from carboy.inventory import Host
 from carboy.settings import Duration
 
@@ -52,21 +55,37 @@ class Settings:
         """The public address as gunicorn writes it."""
         return f"unix:{self.listen}" if self.listen.startswith("/") else self.listen
 
-    def validate(self) -> Iterator[tuple[str, str]]:
+    def validate(self) -> Iterator[tuple[str, ...]]:
         """What the types cannot say."""
-        import re
-
         if not re.fullmatch(NAME, self.name):
             yield "name", f"{self.name!r} is no name for a system user: small letters, digits and _, 25 at most"
         if not re.fullmatch(r"[\w.]+(:[\w.]+(\(\))?)?", self.wsgi):
             yield "wsgi", f"{self.wsgi!r} is not of the form package.module:object"
-        if not self.health.startswith("/"):
-            yield "health", f"{self.health!r} must begin with /"
-        if not re.fullmatch(r"/[\w./-]+|(([\w.-]+|\[[0-9a-fA-F:]+\]):)?\d{1,5}", self.listen):
-            yield "listen", f"{self.listen!r} is neither HOST:PORT nor the absolute path of a unix socket"
+        if not re.fullmatch(r"/[!-~]*", self.health):
+            yield "health", f"{self.health!r} must begin with / and be ASCII without spaces", "write others as %20"
+        if not _listens(self.listen):
+            what = f"{self.listen!r} is neither ADDRESS:PORT (1 to 65535) nor the absolute path of a unix socket"
+            yield "listen", what, "systemd takes no names: write 127.0.0.1:8000 or [::1]:8000"
         for name in self.environment:
-            if not re.fullmatch(r"[A-Za-z_]\w*", name):
-                yield "environment", f"{name!r} cannot be the name of an environment variable"
+            problem, hint = refusal(name)
+            if problem:
+                yield "environment", problem, hint
+
+
+def _listens(address: str) -> bool:
+    """Whether systemd can listen there: on an absolute path, a port, or a port of a numeric address."""
+    if address.startswith("/"):
+        return bool(re.fullmatch(r"/[\w./-]+", address))
+    host, _, port = address.rpartition(":")
+    return bool(re.fullmatch("[0-9]{1,5}", port)) and 0 < int(port) < 65536 and (address == port or _numeric(host))
+
+
+def _numeric(host: str) -> bool:
+    bracketed = re.fullmatch(r"\[(.*)\]", host)
+    try:
+        return bool(inet_pton(AF_INET6, bracketed[1]) if bracketed else inet_pton(AF_INET, host))
+    except (OSError, ValueError):
+        return False
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from carboy import environment, requirements, source
 from carboy.applier.cutover import Cutover
+from carboy.applier.policy import Policy
 from carboy.applier.release import Release
 from carboy.applier.resource import Resource
-from carboy.applier.switch import Policy
 from carboy.applier.venv import Venv
 from carboy.catalog import Content, digest
 from carboy.inventory import Host
@@ -47,7 +47,8 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     venv = Venv(f"{s.app.home}/venvs", _requirements(host, s, tree), s.app.python, s.app.packages_from)
     manifest = tree.manifest()
     files = {
-        "requirements.txt": ("0644", venv.requirements),
+        # An index may be named there along with its password.
+        "requirements.txt": ("0600", venv.requirements),
         **gunicorn.files(s.gunicorn),
         **systemd.files(s.systemd),
         "environment": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,6 +41,18 @@ class Settings:
     def stop_timeout(self) -> float:
         """Seconds until systemd kills: longer than gunicorn's own grace."""
         return self.gunicorn.graceful_timeout + 10
+
+    def validate(self) -> Iterator[tuple[str, ...]]:
+        """What the types cannot say."""
+        if not re.fullmatch(r"(0*[1-9][0-9]{0,5}%)?", self.cpu_quota):
+            yield (
+                "cpu_quota",
+                f"{self.cpu_quota!r} is no share of a core",
+                "write it like 50%, or 150% for one and a half",
+            )
+        for path in self.writable:
+            if not path.startswith("/") or not path.isprintable() or " " in path:
+                yield "writable", f"{path!r} is no absolute path without white space"
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -90,7 +91,20 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "bad wsgi": (["-e", "app_wsgi=app/wsgi.py"], ["'app/wsgi.py'", "package.module:object", "-e app_wsgi"]),
     "bad name": (["-e", "app_name=Hello World"], ["'Hello World'", "app_name"]),
     "bad address": (["-e", "app_listen=8000/tcp"], ["'8000/tcp'", "app_listen"]),
-    "missing secrets": (["-e", "app_secrets_file=/no/such"], ["secrets file cannot be read", "app_secrets_file"]),
+    "a name for an address": (["-e", "app_listen=localhost:8001"], ["'localhost:8001'", "127.0.0.1"]),
+    "missing secrets": (
+        ["-e", "app_secrets_file=/no/such"],
+        ["the secrets file /no/such: cannot be read", "app_secrets_file"],
+    ),
+    "reserved name": (["-e", "app_environment={CARBOY_RELEASE: x}"], ["CARBOY_RELEASE", "give it another name"]),
+    "bad health": (["-e", "app_health=/a b"], ["'/a b'", "-e app_health", "%20"]),
+    "bad share": (["-e", "systemd_cpu_quota=half"], ["'half'", "50%"]),
+    "bad path": (["-e", "systemd_writable=[var/x]"], ["'var/x'", "systemd_writable"]),
+    "missing key": (
+        ["-e", "ansible_ssh_private_key_file=/no/such"],
+        ["/no/such", "-e ansible_ssh_private_key_file (host prod1)"],
+    ),
+    "a mapping with a fault": (["-e", '{"app_name": [hunter2}'], ["-e, line 1"]),
     "extra without value": (["-e", "app_name"], ["-e 'app_name' sets no variable", "-e key=value"]),
     "extra without name": (["-e", "=x"], ["sets no variable"]),
     "extra from nowhere": (["-e", "@/no/such.yml"], ["/no/such.yml"]),
@@ -140,6 +154,15 @@ def test_the_last_host_is_checked_before_the_first_is_contacted(
     assert "no folder /no/such" in refusal(invoke("deploy", "--host", "prod1,prod2"), listener)
 
 
+def test_a_reader_that_goes_away_does_not_hide_the_outcome(hosts: Path) -> None:
+    """The exit code is that of the verb, though nobody reads what it says."""
+    command = [sys.executable, "-m", "invoke", "deploy", "-i", str(hosts), "--host", "prod1", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout
+        process.stdout.close()
+    assert process.returncode == 4
+
+
 def test_errors_as_json(invoke: Invoke) -> None:
     """With --json an error before any host is an event on stdout too, with the exit code; people still see it."""
     done = invoke("deploy", "--host", "prod1", "--json", "-e", "app_source=/no/such")
@@ -168,6 +191,29 @@ def test_a_silent_host(invoke: Invoke, options: list[str]) -> None:
         assert "no answer within 1 s" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deploy"], "\ninterrupted\nnext:  a host that has begun finishes alone; look with: invoke status\n"),
+        (["deploy", "--check"], ""),
+        (["logs", "--follow"], ""),
+    ],
+    ids=" ".join,
+)
+def test_ctrl_c(hosts: Path, listener: socket.socket, words: list[str], said: str) -> None:
+    """An interrupt is exit code 130; only what changes hosts has a word to say about those that have begun."""
+    command = [sys.executable, "-m", "invoke", *words, "-i", str(hosts), "--host", "prod1", "-e", "ansible_timeout=20"]
+    environment = {**os.environ, "HOME": str(hosts.parent)}
+    running = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    listener.settimeout(20)
+    with listener.accept()[0]:
+        running.send_signal(signal.SIGINT)
+        output, errors = running.communicate(timeout=20)
+    assert (running.returncode, output, errors) == (130, "", said)
+
+
 def test_one_bad_host_does_not_hide_another(invoke: Invoke) -> None:
     """Each host that cannot be reached has an error of its own, and the command goes on to the next."""
     done = invoke("status", "--host", "prod1,prod2")
@@ -180,6 +226,14 @@ def test_debug_shows_the_traceback(invoke: Invoke) -> None:
     done = invoke("deploy", "--host", "nosuch", "--debug")
     assert "Traceback" in done.stderr and "DeclarationError" in done.stderr
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize("option", ["app_listen=8001", "app_listen='8001'", '{"app_listen": "8001"}'])
+def test_numbers_may_be_typed_where_text_is_meant(invoke: Invoke, option: str) -> None:
+    """Nobody needs two layers of quotes for a text that looks like a number."""
+    done = invoke("catalog", "--host", "prod1", "-e", option)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"listen": "8001"' in done.stdout
 
 
 def test_the_catalog_is_what_would_travel(invoke: Invoke, listener: socket.socket) -> None:

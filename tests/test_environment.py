@@ -101,6 +101,9 @@ BAD_SECRETS = {
     "a name with a space": '"TO KEN": hunter2\n',
     "a name that ends the line": '"A=\\"\\"\\nB": hunter2\n',
     "an empty name": '"": hunter2\n',
+    "a name twice": "TOKEN: hunter2\nTOKEN: hunter3\n",
+    "a name of Carboy's": "CARBOY_RELEASE: hunter2\n",
+    "gunicorn's arguments": "GUNICORN_CMD_ARGS: hunter2\n",
 }
 
 
@@ -118,8 +121,8 @@ def test_a_bad_secrets_file_never_shows_a_value(tmp_path: Path, kind: str) -> No
 
 @pytest.mark.parametrize("name", ["missing.yml", "."])
 def test_a_secrets_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
-    """A missing file, or a folder, is told with its place in the inventory."""
-    with pytest.raises(DeclarationError, match="cannot be read") as caught:
+    """A missing file, or a folder, is named, and told with its place in the inventory."""
+    with pytest.raises(DeclarationError, match=f"the secrets file {tmp_path / name}: cannot be read") as caught:
         content({}, tmp_path / name, WHERE)
     assert caught.value.where == WHERE
 
@@ -128,7 +131,7 @@ def test_a_secrets_file_in_another_encoding(tmp_path: Path) -> None:
     """Bytes that are not UTF-8 are an error, not a traceback."""
     secrets = tmp_path / "secrets.yml"
     secrets.write_bytes(b"TOKEN: gr\xfc\xdfe")
-    with pytest.raises(DeclarationError, match="not YAML"):
+    with pytest.raises(DeclarationError, match="not UTF-8"):
         content({}, secrets, WHERE)
 
 

@@ -20,6 +20,10 @@ FILES = {
     "docs/guide.md": "guide",
     "pkg/__pycache__/x.pyc": "",
     ".venv/bin/python": "",
+    "venv/bin/python": "",
+    "pkg/node_modules/x.js": "",
+    ".env": "TOKEN=hunter2",
+    "pkg/.envrc": "export TOKEN=hunter2",
     "notes.pyc": "",
     ".git/config": "[core]",
 }
@@ -67,7 +71,7 @@ def names(place: Path, **more: tuple[str, ...]) -> list[str]:
 
 
 def test_a_folder_without_what_never_belongs_to_an_app(folder: Path) -> None:
-    """Version control, bytecode and virtual environments are left out; all else is taken, in order of the names."""
+    """Version control, bytecode, installed packages and .env are left out; all else is taken, by name."""
     assert names(folder) == KEPT
 
 
@@ -88,14 +92,35 @@ def test_include_and_exclude(
     assert names(folder, include=include, exclude=exclude) == taken
 
 
-def test_links_to_files_are_followed_and_links_to_folders_are_not(folder: Path) -> None:
-    """A linked file travels as its content; a linked folder, which may lead anywhere or in a circle, does not."""
-    (folder / "linked.py").symlink_to("app.py")
-    (folder / "circle").symlink_to(".")
-    (folder / "dangling").symlink_to("nowhere")
-    found = load(str(folder))
-    assert sorted(found.files) == sorted([*KEPT, "linked.py"])
-    assert found.text("linked.py") == "print()"
+def test_links_to_files_of_the_tree_are_followed(folder: Path) -> None:
+    """A link to a file of the same tree travels as that file's content, wherever the tree itself is linked from."""
+    (folder / "linked.py").symlink_to("pkg/data.txt")
+    (folder / "pkg/up").symlink_to("../app.py")
+    (folder.parent / "alias").symlink_to(folder)
+    found = load(str(folder.parent / "alias"))
+    assert sorted(found.files) == sorted([*KEPT, "linked.py", "pkg/up"])
+    assert found.text("linked.py") == "data"
+
+
+@pytest.mark.parametrize("target", ["../secret", "/etc/hostname", "nowhere", "docs", ".", "strange"])
+def test_other_links_are_refused(folder: Path, target: str) -> None:
+    """A link out of the tree, to nothing, to a folder or to itself is told by name, unless it is left out."""
+    (folder.parent / "secret").write_text("hunter2")
+    (folder / "pkg/strange").symlink_to(target)
+    with pytest.raises(DeclarationError, match=f"pkg/strange is a link to {target},") as caught:
+        load(str(folder), where="hosts.yml: app_source")
+    assert caught.value.where == "hosts.yml: app_source" and "app_exclude" in caught.value.hint
+    assert names(folder, exclude=("strange",)) == KEPT
+    assert names(folder, include=("docs",)) == ["docs/guide.md"]
+
+
+def test_links_in_a_repository_are_judged_alike(repository: Path) -> None:
+    """A link out of the tree of a commit is refused as in a folder, and can be left out as there."""
+    (repository / "strange").symlink_to("/etc/hostname")
+    commit(repository, "link")
+    with pytest.raises(DeclarationError, match="strange is a link to /etc/hostname"):
+        load(str(repository), ref="main")
+    assert list(load(str(repository), ref="main", exclude=("strange",)).files) == ["app.py"]
 
 
 def test_the_manifest_is_the_identity(folder: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from carboy.verify import SUITE, judge
+from carboy.verify.session import laid_out
 from carboy.verify.target import ON_HOST, script
 from tests.verify.test_packages import parsed, unmet
 
@@ -81,6 +82,21 @@ def test_what_pip_reads_is_read() -> None:
 def test_time_spans_of_systemd(text: str, seconds: float) -> None:
     """Time spans are read as systemd writes them."""
     assert judge.seconds(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_check_fits_the_terminal(width: int) -> None:
+    """A long title goes on below itself, and no word of it is lost."""
+    begin, title, end = "box  ok       account   ", "every word of a title that is rather long " * 3, "   0.01 s"
+    lines = laid_out(begin, title, end, width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].endswith(end) and all(line.startswith(" " * len(begin)) for line in lines[1:])
+    assert " ".join([lines[0][len(begin) : -len(end)], *lines[1:]]).split() == title.split()
+
+
+def test_a_check_is_one_line_where_there_is_no_terminal() -> None:
+    """What a program or a file gets is not broken."""
+    assert laid_out("begin ", "word " * 50, " end", None) == ["begin " + "word " * 50 + " end"]
 
 
 def test_a_finding_says_what_is_what_should_be_and_what_to_do() -> None:

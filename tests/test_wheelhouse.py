@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import tempfile
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ def test_what_does_not_resolve_is_a_wrong_declaration(text: str) -> None:
     assert caught.value.exit_code == 3
     assert len(str(caught.value).splitlines()) == 3
     assert not list((wheelhouse.folder() / "wheels").iterdir())
+    assert str(wheelhouse.folder()) not in str(caught.value) and tempfile.gettempdir() not in str(caught.value)
 
 
 @pytest.mark.parametrize("said", ["NewConnectionError('...')", "SSLError(1)", "x: Name or service not known"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carboy.applier.host import Host
+from carboy.applier.policy import Policy
 from carboy.applier.resource import Drift, Failure, Properties, Resource
 from carboy.applier.store import Store
-from carboy.applier.switch import Policy, Switch
 from carboy.applier.units import Units
 
 
@@ -51,6 +51,9 @@ class Cutover(Resource):
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Switch to the release; on any failure what served before serves on."""
+        # Here, because on an unchanged host it would be compiled for nothing.
+        from carboy.applier.switch import Switch
+
         store = Store(host, self.app)
         name = store.find(self.digest)
         if not name:

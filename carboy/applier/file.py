@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import grp
 import hashlib
 import os
@@ -91,6 +90,8 @@ def unified(name: str, old: bytes, new: bytes) -> str:
         before, after = old.decode().splitlines(True), new.decode().splitlines(True)
     except UnicodeDecodeError:
         return "(binary content of %s differs)\n" % name
+    import difflib  # here, because an unchanged run shows nothing and need not pay for the import
+
     return "".join(difflib.unified_diff(before, after, name, name))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 from carboy.applier.difference import Contents, contents_of, difference, secrets, tree_of
+from carboy.applier.file import own
 from carboy.applier.host import MORTAL, Host, anew, write
 from carboy.applier.resource import Blob, Drift, Need, Properties, Resource
 from carboy.applier.store import COMPLETE, MANIFEST, Store
@@ -125,6 +126,9 @@ class Release(Resource):
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(held.get(digest) or host.blob({"blob": digest}), path)
             path.chmod(int(mode, 8))
+        if host.live:
+            # What the app's owner keeps from others at home is nobody's business here either.
+            own(target, "0750", "root", self.app)
 
     def _check(self, host: Host, name: str, path: Path) -> None:
         code = [str(path / "tree"), *(str(path / part) for part in self.files if part.endswith(".py"))]

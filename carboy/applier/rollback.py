@@ -5,10 +5,11 @@ from __future__ import annotations
 from carboy.applier import lock
 from carboy.applier.difference import contents_of, difference
 from carboy.applier.host import Host
+from carboy.applier.policy import Policy
 from carboy.applier.resource import Failure
 from carboy.applier.session import Arguments, detach, session
 from carboy.applier.store import Store
-from carboy.applier.switch import Policy, Switch
+from carboy.applier.switch import Switch
 from carboy.applier.units import Units
 
 

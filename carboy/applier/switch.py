@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from dataclasses import dataclass
 from typing import List, Optional
 
 from carboy.applier import candidate, listener, probe, systemd
 from carboy.applier.host import link
+from carboy.applier.policy import Policy
 from carboy.applier.prune import prune
 from carboy.applier.resource import Failure, Stranded
 from carboy.applier.store import HEALTHY, Store
@@ -18,14 +18,6 @@ from carboy.applier.units import NOT_RELOADED, State, Units
 PUBLIC_SECONDS = 5.0
 WATCH_PAUSE = 0.1
 LAST_LINES = 15
-
-
-@dataclass(frozen=True)
-class Policy:
-    """Seconds to watch the public socket after a switch, and the number of healthy releases to keep."""
-
-    watch: float = 3.0
-    keep: int = 5
 
 
 class Switch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import hashlib
 import importlib.util
 import json
@@ -150,6 +149,8 @@ def _pip(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:
 
 def _index_of_host() -> dict[str, str]:
     """The host's own package index as pip is configured to use it; uv does not read pip's files."""
+    import configparser  # here, because most runs install nothing
+
     config = configparser.RawConfigParser()
     config.read("/etc/pip.conf")
     settings = dict(config["global"]) if config.has_section("global") else {}

@@ -15,13 +15,13 @@ from carboy.errors import DeclarationError
 
 MAX_DEPTH = 50
 MAX_REPLAYED = 100_000
-MAX_SHOWN = 120
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {_TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "binary")}
 _COLLECTIONS = {None, "!", _TAG + "seq", _TAG + "map"}
 _VAULT = {"!vault", "!vault-encrypted"}
 _END = object()
+_STRANGE_TAG = "this tag is not supported here; quote text that begins with !"
 
 
 class Unsafe(str):
@@ -112,14 +112,14 @@ class _Document:
             self._loader = _Loader(self._text)
             return self._whole()
         except yaml.YAMLError as error:
-            raise self._explained(error) from error
+            raise self._explained(error) from None
 
     def scalar(self, event: yaml.ScalarEvent) -> Any:
         """The value of one scalar; DeclarationError if it is none, such as a date in month 13."""
         try:
             return self._scalar(event, 0)
         except yaml.YAMLError as error:
-            raise self._explained(error) from error
+            raise self._explained(error) from None
 
     def _whole(self) -> Any:
         self._loader.get_event()
@@ -135,11 +135,9 @@ class _Document:
     def _explained(self, error: yaml.YAMLError) -> DeclarationError:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
-        if mark is None:
-            return DeclarationError(f"not valid YAML: {problem}", where=self._name)
-        line = "".join(self._text.splitlines()[mark.line : mark.line + 1]).strip()[:MAX_SHOWN]
-        where = f"{self._name}, line {mark.line + 1}, column {mark.column + 1}: {line}"
-        return DeclarationError(f"not valid YAML: {problem}", where=where.rstrip(": "))
+        # The line itself is not shown, nor is any text of it in a traceback: it may hold a secret.
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        return DeclarationError(f"not valid YAML: {problem}", where=self._name + place)
 
     def _next(self) -> Any:
         event = self._pending.popleft() if self._pending else self._loader.get_event()
@@ -152,7 +150,7 @@ class _Document:
     def _replay(self, alias: yaml.AliasEvent) -> None:
         # Replaying the anchor's events gives a tree that shares nothing, so nothing behind us can be blown up by it.
         if alias.anchor not in self._spans:
-            _refuse(f"*{alias.anchor} refers to nothing that is complete before it", alias)
+            _refuse("an alias refers to nothing that is complete before it; quote text that begins with *", alias)
         start, end = self._spans[alias.anchor]
         self._replayed += end - start
         if self._replayed > MAX_REPLAYED:
@@ -175,7 +173,7 @@ class _Document:
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar
         if event.tag not in _COLLECTIONS:
-            _refuse(f"the tag {event.tag} is not supported here", event)
+            _refuse(_STRANGE_TAG, event)
         return self._mapping if isinstance(event, yaml.MappingStartEvent) else self._sequence
 
     def _sequence(self, _event: Any, depth: int) -> list[Any]:
@@ -211,15 +209,13 @@ class _Document:
 
     def _constructed(self, tag: str, event: Any) -> Any:
         if tag not in _SCALARS:
-            _refuse(f"the tag {tag} is not supported here", event)
+            _refuse(_STRANGE_TAG, event)
         try:
             node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
             return _countable(self._loader.construct_object(node))
-        except (ValueError, KeyError, AttributeError, OverflowError, IndexError) as error:
+        except (ValueError, KeyError, AttributeError, OverflowError, IndexError):
             # PyYAML's constructors let the failure of their conversion through, whatever it is.
-            raise yaml.MarkedYAMLError(
-                problem=f"not a valid {tag.removeprefix(_TAG)}", problem_mark=event.start_mark
-            ) from error
+            _refuse(f"not a valid {tag.removeprefix(_TAG)}", event)
 
 
 def _countable(value: Any) -> Any:

@@ -20,6 +20,7 @@ _SUPPORTED = {
     "ansible_become_user": ("root",),
     "ansible_become_method": ("sudo",),
 }
+_KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _DISCOVERED = ("auto", "auto_legacy", "auto_silent", "auto_legacy_silent")
 _YES = ("y", "yes", "on", "1", "true", "t")
 _NO = ("n", "no", "off", "0", "false", "f")
@@ -44,6 +45,19 @@ class Host:
         """A variable with its references filled in, None if there is none."""
         return self._references.value(name) if name in self.variables else None
 
+    def read(self, name: str, convert: Callable[[Any], T]) -> T:
+        """A variable as `convert` takes it, which raises ValueError for what it does not take.
+
+        With `-e name=123` the text that was typed is tried too: only the reader knows whether a number is meant.
+        """
+        origin = self.origins.get(name)
+        try:
+            return convert(self.value(name))
+        except ValueError:
+            if not origin or origin.typed is None:
+                raise
+            return convert(origin.typed)
+
     def where(self, name: str) -> str:
         """Where a variable was written, for an error."""
         return f"{self.origins.get(name, name)} (host {self.name})"
@@ -66,7 +80,7 @@ class Host:
     @property
     def key_file(self) -> Path | None:
         """The private key to log in with; a relative path starts at the current directory."""
-        return self._read(_path, "ansible_private_key_file", "ansible_ssh_private_key_file")
+        return self._read(_path, *_KEY_FILE)
 
     @property
     def password(self) -> str | None:
@@ -102,7 +116,7 @@ class Host:
             if found is not None and found.removeprefix("ansible.builtin.") not in known:
                 what = f"{name} {found!r} is not supported"
                 raise DeclarationError(what, where=self.where(name), hint=f"use {' or '.join(known)}, or remove it")
-        _ = (self.address, self.port, self.user, self.key_file, self.password)
+        _ = (self.address, self.port, self.user, self._read(_existing, *_KEY_FILE), self.password)
         _ = (self.become, self.become_password, self.python, self.connect_timeout)
 
     def _read(self, convert: Callable[[Any], T], *names: str) -> T | None:
@@ -111,7 +125,7 @@ class Host:
         if not given:
             return None
         try:
-            return convert(self.value(given[-1]))
+            return self.read(given[-1], convert)
         except ValueError as error:
             raise DeclarationError(
                 f"{given[-1]} {error}", where=self.where(given[-1]), hint="correct it there"
@@ -160,6 +174,13 @@ def _path(value: Any) -> Path:
         return Path(_text(value)).expanduser()
     except RuntimeError as error:
         raise ValueError(f"{value!r} starts at the home of a user who has none") from error
+
+
+def _existing(value: Any) -> Path:
+    path = _path(value)
+    if not path.is_file():
+        raise ValueError(f"names a file that is not there: {path}")
+    return path
 
 
 def _yes_or_no(value: Any) -> bool:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from carboy.errors import DeclarationError
 from carboy.inventory.declared import Declared, Lineage
@@ -21,7 +20,7 @@ _IGNORED = re.compile(
 )
 
 
-def load(sources: Sequence[Path], extra: Mapping[str, Any] = {}) -> Inventory:
+def load(sources: Sequence[Path], extra: Mapping[str, Written] = {}) -> Inventory:
     """The inventory that the files and folders declare together; `extra` variables win over all others."""
     declared = Declared()
     for file in (file for source in sources for file in _files(source)):
@@ -29,8 +28,7 @@ def load(sources: Sequence[Path], extra: Mapping[str, Any] = {}) -> Inventory:
     if not declared.hosts:
         where = ", ".join(map(str, sources))
         raise DeclarationError("the inventory has no hosts", where=where, hint="add one: all: {hosts: {prod1: {}}}")
-    given = {name: Written(value, Origin(None, f"-e {name}")) for name, value in extra.items()}
-    return _Merge(declared, declared.lineage(), _folders(sources), given).inventory()
+    return _Merge(declared, declared.lineage(), _folders(sources), dict(extra)).inventory()
 
 
 def _files(source: Path) -> Iterator[Path]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,9 @@ class Origin:
 
     file: Path | None
     key_path: str
+    # Not in the repr: it may be a secret.
+    typed: str | None = field(default=None, repr=False)
+    """What stood on the command line, where YAML makes something else than text of it."""
 
     def __str__(self) -> str:
         """The origin as errors print it."""

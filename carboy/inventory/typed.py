@@ -17,7 +17,7 @@ _SECRET = re.compile(r"secret|passw|token|key|credential|auth|dsn|url", re.IGNOR
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)", re.ASCII)
 
 
-class Mismatch(Exception):
+class Mismatch(ValueError):
     """A value is not of the type wanted; `path` leads to it inside a list or mapping."""
 
     def __init__(self, expected: str, got: Any, *, path: str = "", hint: str = "") -> None:

@@ -23,7 +23,7 @@ def read_source(file: Path, declared: Declared) -> None:
         reader.group(name, body, str(name))
 
 
-def variables(file: Path, data: Any, path: str = "") -> Layer:
+def variables(file: Path | None, data: Any, path: str = "") -> Layer:
     """The variables of a mapping, each with its origin."""
     prefix = f"{path}." if path else ""
     return {
@@ -37,7 +37,8 @@ def mapping_of(data: Any, origin: Origin) -> Mapping[Any, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        kind = "a list" if isinstance(data, list) else f"{type(data).__name__} {str(data)[:40]!r}"
+        # Never the text itself: it may be a secret that lacks its name.
+        kind = "a list" if isinstance(data, list) else "text" if isinstance(data, str) else type(data).__name__
         where = str(origin).rstrip(": ")
         raise DeclarationError(
             f"expected a mapping, got {kind}", where=where, hint="write `name:` lines, one for each entry"

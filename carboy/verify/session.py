@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from carboy.console import Console
+from carboy.console import Console, columns
 from carboy.verify.target import Target
 
 NAME = "carboy-verify"
 COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 WIDTH = 96
+NARROWEST = 20
 
 
 class Verification:
@@ -93,8 +95,9 @@ class Verification:
             self.console.event(check["host"], {"event": "check", **told})
             return
         title = " · ".join([check["title"], *(f"{name} {value}" for name, value in facts.items())])
-        line = f"{check['host']}  {outcome:<7}  {check['subject']:<9} {title:<{WIDTH}} {report.duration:6.2f} s"
-        self.console.line(line, COLOURS[outcome])
+        begin, end = f"{check['host']}  {outcome:<7}  {check['subject']:<9} ", f" {report.duration:6.2f} s"
+        for line in laid_out(begin, title, end, columns()):
+            self.console.line(line, COLOURS[outcome])
         for words in message.splitlines():
             self.console.line(f"{check['host']}  | {words}")
 
@@ -113,6 +116,13 @@ class Verification:
         if item.get_closest_marker("kills") and not target.may_kill:
             return "ask with --kill, or set carboy_allow_kill: true"
         return ""
+
+
+def laid_out(begin: str, title: str, end: str, width: int | None) -> list[str]:
+    """A check in lines that are no wider than the terminal, if there is one: the title goes on below itself."""
+    room = min(WIDTH, max(width - len(begin + end), NARROWEST)) if width else WIDTH
+    first, *more = textwrap.wrap(title, room) if width else [title]
+    return [f"{begin}{first:<{room}}{end}", *(" " * len(begin) + line for line in more)]
 
 
 def _target(item: pytest.Item) -> Target:

@@ -8,7 +8,8 @@ from textwrap import dedent
 
 import pytest
 
-from carboy.inventory import Inventory, load
+from carboy.inventory import Inventory, Origin, load
+from carboy.inventory.origin import Written
 
 Write = Callable[..., Inventory]
 
@@ -22,6 +23,7 @@ def inventory(tmp_path: Path) -> Write:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text), encoding="utf-8")
-        return load([tmp_path / "hosts.yml"], extra)
+        given = {name: Written(value, Origin(None, f"-e {name}")) for name, value in extra.items()}
+        return load([tmp_path / "hosts.yml"], given)
 
     return write

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from carboy.errors import DeclarationError
-from carboy.inventory import Host, Origin
+from carboy.inventory import Host, Origin, parse_extra
 from carboy.inventory.document import Unsafe, Vaulted
 
 
@@ -139,6 +139,31 @@ def test_reference_bombs_are_refused() -> None:
     chain = {f"v{n}": f"{{{{ v{n + 1} }}}}" for n in range(5000)}
     with pytest.raises(DeclarationError, match="nested too deeply"):
         host(**chain, v5000=1).value("v0")
+
+
+@pytest.mark.parametrize("typed", ["123", "1.50", "yes", "0644", "2001-01-02"])
+def test_what_was_typed_may_be_text(typed: str) -> None:
+    """Where text is wanted, a variable of the command line is the text that was typed, whatever YAML makes of it."""
+    given = parse_extra([f"ansible_password={typed}"])["ansible_password"]
+    assert Host("h", {"ansible_password": given.value}, {"ansible_password": given.origin}).password == typed
+
+
+def test_what_was_typed_is_a_number_where_one_is_wanted() -> None:
+    """YAML's own reading comes first: 1_0 is ten."""
+    given = parse_extra(["ansible_timeout=1_0"])["ansible_timeout"]
+    assert Host("h", {"ansible_timeout": given.value}, {"ansible_timeout": given.origin}).connect_timeout == 10
+
+
+@pytest.mark.parametrize("name", ["ansible_private_key_file", "ansible_ssh_private_key_file"])
+def test_a_key_file_that_is_not_there(name: str, tmp_path: Path) -> None:
+    """A declared key is looked for before any host is contacted."""
+    key = tmp_path / "id"
+    declared = host(**{name: str(key)})
+    with pytest.raises(DeclarationError, match=f"{name} names a file that is not there: {key}") as caught:
+        declared.check()
+    assert caught.value.where == f"hosts.yml: web.hosts.h.{name} (host h)"
+    key.touch()
+    declared.check()
 
 
 def test_repr_keeps_secrets() -> None:

@@ -70,6 +70,77 @@ def test_pinning_again_replaces(make_host: MakeHost, server: SshServer) -> None:
         pass
 
 
+OTHERS = [
+    "# a remark of a person: grüße  ".encode(),
+    b"",
+    b"elsewhere,192.0.2.7 ssh-ed25519 AAAA somebody",
+    b"|1|bm8gc2FsdA==|bm8gaGFzaA== ssh-ed25519 AAAA",
+    b"@cert-authority * ssh-ed25519 AAAA",
+    b"@revoked elsewhere\tssh-ed25519 AAAA",
+    b"127.0.0.1 ssh-ed25519 AAAA another port",
+]
+
+
+@pytest.mark.parametrize("form", ["{name}", "{hash}", "{name},other", "other,{name}", "{name}\t", "  {name}"])
+def test_pinning_replaces_every_form_of_an_entry(make_host: MakeHost, server: SshServer, form: str) -> None:
+    """Hashed, in a list, or after white space: the older entry goes, and every other line stays byte for byte."""
+    host = make_host()
+    name = hostkeys.entry(host)
+    older = paramiko.ECDSAKey.generate()
+    names = form.format(name=name, hash=paramiko.HostKeys.hash_host(name))
+    line = f"{names} {older.get_name()} {older.get_base64()}".encode()
+    remark = f"#other,{name} ssh-ed25519 AAAA".encode()
+    path = hostkeys.known_hosts()
+    path.write_bytes(b"\n".join([remark, *OTHERS[:3], line, *OTHERS[3:], line]))
+    path.chmod(0o640)
+    hostkeys.pin(host, server.key)
+    assert path.read_bytes().splitlines() == [
+        remark,
+        *OTHERS,
+        f"{name} {server.key.get_name()} {server.key.get_base64()}".encode(),
+    ]
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name], "no draft is left"
+    with Connection(host):
+        pass
+
+
+def test_a_pin_in_a_remark_is_none(make_host: MakeHost, server: SshServer) -> None:
+    """A line that a person commented out lets nobody in."""
+    host = make_host()
+    key = f"{server.key.get_name()} {server.key.get_base64()}"
+    hostkeys.known_hosts().write_text(f"#other,{hostkeys.entry(host)} {key}\n")
+    assert "is not known" in refusal(host).what
+
+
+@pytest.mark.parametrize("line", [b"|1|broken x y", b"|1|!|! x y", b"|1|AAAA|AAAA x y", b"gr\xfc\xdfe x y", b"\xff"])
+def test_pinning_leaves_what_it_cannot_read(make_host: MakeHost, server: SshServer, line: bytes) -> None:
+    """A line that is no entry of any host stays where it is."""
+    hostkeys.known_hosts().write_bytes(line + b"\n")
+    assert hostkeys.pin(make_host(), server.key).read_bytes().splitlines()[0] == line
+
+
+def test_a_known_hosts_that_is_a_link_stays_one(make_host: MakeHost, server: SshServer, home: Path) -> None:
+    """Who keeps known_hosts elsewhere finds the new key there; a new file is its owner's alone."""
+    path = hostkeys.known_hosts()
+    path.symlink_to(home / "kept")
+    hostkeys.pin(make_host(), server.key)
+    assert path.is_symlink() and server.key.get_base64() in (home / "kept").read_text()
+    assert (home / "kept").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_trust_reports(make_host: MakeHost, server: SshServer) -> None:
+    """The event has all that a program needs to know what was pinned where."""
+    host = make_host()
+    assert hostkeys.trust(host, yes=True) == {
+        "event": "pinned",
+        "name": hostkeys.entry(host),
+        "type": server.key.get_name(),
+        "fingerprint": hostkeys.fingerprint(server.key),
+        "file": str(hostkeys.known_hosts()),
+    }
+
+
 @pytest.mark.parametrize("key", [paramiko.ECDSAKey.generate(), paramiko.RSAKey.generate(2048)], ids=["ecdsa", "rsa"])
 def test_a_refused_login_key(target: Host, server: SshServer, key: paramiko.PKey) -> None:
     """The server does not know our key, of whatever type: the user is named, and a command to look with."""
