@@ -78,6 +78,9 @@ class Console:
         else:
             self.line(f"{host}  {event['text']}")
 
+    def _on_skipped(self, host: str, event: Event) -> None:
+        self.line(f"{host}  {event['text']}", "yellow")
+
     def _on_resource(self, host: str, event: Event) -> None:
         status = event["status"]
         if status == "ok":

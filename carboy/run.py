@@ -66,15 +66,19 @@ class Run:
         return next((code for code in GRAVEST_FIRST if code in self.codes.values()), 0)
 
     def apply(self, declarations: Iterable[Declaration], *, check: bool, diff: bool, wait: float = 0) -> None:
-        """`deploy`, or with `check` `plan`."""
+        """`deploy`, or with `check` `plan`; a deploy that fails on one host does not go on to the next."""
         # All catalogs first: a mistake in the last host's is found before the first host is contacted.
-        for declared, catalog in [(declared, declared.catalog) for declared in declarations]:
+        compiled = [(declared, declared.catalog) for declared in declarations]
+        for done, (declared, catalog) in enumerate(compiled, start=1):
             args = {"catalog": catalog.wire(), "check": check, "diff": diff, "wait": wait}
             modules = tuple({type(resource).__module__.rpartition(".")[2] for _, resource in catalog.entries})
             tally = self.perform(declared, "apply", args, modules)
             self._recap(declared.host.name, tally, check)
             if check and tally.counts["changed"]:
                 self.codes[declared.host.name] = self.codes[declared.host.name] or 2
+            if not check and self.codes[declared.host.name]:
+                self._leave([later.host.name for later, _ in compiled[done:]])
+                return
 
     def rollback(
         self, declarations: Iterable[Declaration], *, to: str, check: bool, diff: bool, wait: float = 0
@@ -101,6 +105,11 @@ class Run:
             self.codes[host.name] = error.exit_code
             self.console.error(host.name, error)
         return tally
+
+    def _leave(self, hosts: list[str]) -> None:
+        """Say which hosts were not contacted, because what failed on one would fail on them too."""
+        for host in hosts:
+            self.console.event(host, {"event": "skipped", "text": "not contacted: an earlier host failed"})
 
     def _recap(self, host: str, tally: Tally, check: bool) -> None:
         """One line that says what became of a host."""

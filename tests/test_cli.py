@@ -255,3 +255,12 @@ def test_the_sandbox_is_not_up(invoke: Invoke, listener: socket.socket, tmp_path
     """Without --host and without a sandbox, the error says how to have one."""
     fill(tmp_path / "none", {"hosts.yml": "all: {hosts: {sandbox: {}}}"})
     assert "invoke sandbox.up" in refusal(invoke("deploy", inventory=tmp_path / "none"), listener)
+
+
+def test_a_failure_does_not_spread(invoke: Invoke, listener: socket.socket) -> None:
+    """A deploy that fails on one host leaves the next ones alone, and names them."""
+    listener.close()
+    done = invoke("deploy", "--host", "prod1,prod2", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 4
+    assert [(event["host"], event["event"]) for event in events] == [("prod1", "error"), ("prod2", "skipped")]
