@@ -123,8 +123,8 @@ class Site:
         return self.host.container.shell(script)
 
     def serving(self) -> list[str]:
-        """The releases whose instances are active."""
-        units = self.shell("systemctl list-units --plain --no-legend 'hello@*.service'").split("\n")
+        """The releases whose instances are active; one that only drains is not."""
+        units = self.shell("systemctl list-units --state=active --plain --no-legend 'hello@*.service'").split("\n")
         return [unit.split()[0][len("hello@") : -len(".service")] for unit in units if unit]
 
 
