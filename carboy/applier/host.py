@@ -48,25 +48,18 @@ class Host:
         """Tell the person what is being done or waited for."""
         self.stream.emit("progress", text=text)
 
-    def call(
-        self,
-        *command: str,
-        stdin: Optional[str] = None,
-        env: Optional[Dict[str, str]] = None,
-        cwd: Optional[str] = None,
-    ) -> subprocess.CompletedProcess[str]:
+    def call(self, *command: str, env: Optional[Dict[str, str]] = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever its exit code; output is captured as text."""
         return subprocess.run(
             command,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
             env={**ENVIRONMENT, **(env or {})},
             # Never the ssh user's home, from which a Python that root starts would import.
-            cwd=cwd or "/",
+            cwd="/",
         )
 
     def begin(self, *command: str) -> subprocess.Popen[bytes]:
@@ -74,9 +67,9 @@ class Host:
         nothing = subprocess.DEVNULL
         return subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, env=ENVIRONMENT, cwd="/")
 
-    def run(self, *command: str, env: Optional[Dict[str, str]] = None, cwd: Optional[str] = None) -> str:
+    def run(self, *command: str, env: Optional[Dict[str, str]] = None) -> str:
         """Run a command that must succeed and return its stdout; raises `Failure` with its last lines."""
-        done = self.call(*command, env=env, cwd=cwd)
+        done = self.call(*command, env=env)
         if done.returncode:
             raise Failure(
                 "%s exited %d" % (os.path.basename(command[0]), done.returncode),

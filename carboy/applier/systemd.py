@@ -11,7 +11,7 @@ from carboy.applier.host import Host, write
 UNITS = "/etc/systemd/system"
 TRANSIENT = "/run/systemd/system"
 PROPERTIES = (
-    "Id,ActiveState,SubState,Result,MainPID,NRestarts,UnitFileState,NeedDaemonReload,LoadState,Triggers,"
+    "Id,ActiveState,Result,MainPID,NRestarts,UnitFileState,NeedDaemonReload,"
     "ActiveEnterTimestampMonotonic,ExecMainStatus,InvocationID"
 )
 RUNNING = ("active", "activating", "reloading")
