@@ -50,6 +50,11 @@ class Catalog:
             listed, {content.sha256: content.data for content in _contents([resource for _, resource in listed])}
         )
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules of `carboy.applier` that define these resources and what they are made of."""
+        return tuple(sorted({name.rpartition(".")[0] for name in _classes(self.wire())}))
+
     def wire(self) -> list[list[Any]]:
         """The catalog as JSON knows it, and as `carboy.applier.apply.decode` reads it."""
         return [[role, encode(resource)] for role, resource in self.entries]
@@ -70,6 +75,15 @@ def encode(value: Any) -> Any:
 def digest(*parts: Any) -> str:
     """One digest of everything in `parts`, blobs by their own digest; equal parts give equal digests anywhere."""
     return hashlib.sha256(json.dumps([encode(part) for part in parts], sort_keys=True).encode()).hexdigest()
+
+
+def _classes(value: Any) -> Iterator[str]:
+    """The class of each dataclass in a value of the wire, as `encode` names it."""
+    if isinstance(value, dict):
+        yield from [value["is"]] if "is" in value else []
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _classes(item)
 
 
 def _told(value: Any) -> Iterator[dataclasses.Field[Any]]:

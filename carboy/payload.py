@@ -1,15 +1,24 @@
-"""What travels to a host: the modules that a verb needs, its arguments, and the command that starts them."""
+"""What travels to a host: the modules that a verb needs, its arguments, and the command that starts them.
+
+A module that another one imports at its top travels at once. What is imported inside a function is wanted only by a
+host that has something to repair: it follows as a blob that such a host asks for.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from carboy.catalog import Content
+
 APPLIER = Path(__file__).parent / "applier"
-IMPORT = re.compile(r"^ *(?:from carboy\.applier(?:\.(\w+))? import (.+)|import carboy\.applier\.(\w+))$", re.MULTILINE)
+IMPORT = re.compile(
+    r"^( *)(?:from carboy\.applier(?:\.(\w+))? import (.+)|import carboy\.applier\.(\w+))$", re.MULTILINE
+)
 DOCSTRING = re.compile(r'^( *)"""(?:(?!""").)*"""$', re.MULTILINE | re.DOTALL)
 RETURNS = re.compile(r"\) -> [^\n]+:$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
@@ -17,17 +26,22 @@ BOOT = "import sys,zlib;i=sys.stdin.buffer;exec(zlib.decompress(i.read(int(i.rea
 
 
 def pack(verb: str, args: dict[str, Any], resources: tuple[str, ...] = ()) -> bytes:
-    """The bytes for a host's stdin: the loader with all that `verb` and the named resource modules import.
+    """The bytes for a host's stdin: the loader with all that `verb` and the named resource modules import at once.
 
     The host's Python reads one line with the length, then that many bytes of zlib, and executes them.
     """
-    modules = {"carboy": "", "carboy.applier": ""}
-    for name in sorted(_closure((verb, *resources))):
-        modules[f"carboy.applier.{name}"] = lean(_source(name))
+    modules = {"carboy": "", "carboy.applier": "", **_lean_modules(_closure((verb, *resources), later=False))}
     # As a literal and not as JSON in one: the fewer marks are escaped, the smaller it packs.
     payload = {"modules": modules, "main": f"carboy.applier.{verb}", "args": args}
     packed = zlib.compress(f"{lean(_source('loader'))}\nstart({payload!r})\n".encode(), 9)
     return b"%d\n%s" % (len(packed), packed)
+
+
+def repairs(verb: str, resources: tuple[str, ...] = ()) -> Content:
+    """The modules that are wanted only where something is repaired, as one blob; `apply.deploy` knows its form."""
+    names = (verb, *resources)
+    modules = _lean_modules(_closure(names, later=True) - _closure(names, later=False))
+    return Content.of(zlib.compress(json.dumps(modules).encode(), 9))
 
 
 def lean(source: str) -> str:
@@ -36,22 +50,26 @@ def lean(source: str) -> str:
     return COMMENT.sub("", RETURNS.sub("):", without))
 
 
-def _closure(names: tuple[str, ...]) -> set[str]:
-    """The modules of the applier that these import, directly or not, and they themselves."""
+def _lean_modules(names: set[str]) -> dict[str, str]:
+    return {f"carboy.applier.{name}": lean(_source(name)) for name in sorted(names)}
+
+
+def _closure(names: tuple[str, ...], *, later: bool) -> set[str]:
+    """The modules of the applier that these import, directly or not, and they themselves; `later`: in functions too."""
     found: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(_imports(name))
+            waiting.extend(_imports(name, later))
     return found
 
 
 @cache
-def _imports(name: str) -> tuple[str, ...]:
+def _imports(name: str, later: bool) -> tuple[str, ...]:
     matches = IMPORT.findall(_source(name))
-    listed = [module or plain or names for module, names, plain in matches]
+    listed = [module or plain or names for indent, module, names, plain in matches if later or not indent]
     return tuple(part.strip() for item in listed for part in item.split(","))
 
 

@@ -8,15 +8,16 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from carboy.catalog import Bytes
 from carboy.console import Console
 from carboy.declaration import Declaration
 from carboy.errors import CarboyError
-from carboy.payload import pack
+from carboy.payload import pack, repairs
 from carboy.remote import Event, Need, conduct
 from carboy.wheelhouse import Wheelhouse
 
@@ -70,9 +71,10 @@ class Run:
         # All catalogs first: a mistake in the last host's is found before the first host is contacted.
         compiled = [(declared, declared.catalog) for declared in declarations]
         for done, (declared, catalog) in enumerate(compiled, start=1):
-            args = {"catalog": catalog.wire(), "check": check, "diff": diff, "wait": wait}
-            modules = tuple({type(resource).__module__.rpartition(".")[2] for _, resource in catalog.entries})
-            tally = self.perform(declared, "apply", args, modules)
+            code = repairs("apply", catalog.modules)
+            args = {"catalog": catalog.wire(), "check": check, "diff": diff, "wait": wait, "repairs": [code.sha256]}
+            blobs = {**catalog.blobs, code.sha256: code.data}
+            tally = self.perform(declared, "apply", args, modules=catalog.modules, blobs=blobs)
             self._recap(declared.host.name, tally, check)
             if check and tally.counts["changed"]:
                 self.codes[declared.host.name] = self.codes[declared.host.name] or 2
@@ -88,11 +90,19 @@ class Run:
             args = {"to": to, "check": check, "diff": diff, "wait": wait, "policy": asdict(declared.policy)}
             self._recap(declared.host.name, self.perform(declared, "rollback", args), check)
 
-    def perform(self, declared: Declaration, verb: str, args: dict[str, Any], modules: tuple[str, ...] = ()) -> Tally:
+    def perform(
+        self,
+        declared: Declaration,
+        verb: str,
+        args: dict[str, Any],
+        *,
+        modules: tuple[str, ...] = (),
+        blobs: Mapping[str, Bytes] = MappingProxyType({}),
+    ) -> Tally:
         """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
         host, tally = declared.host, Tally()
         common = {"app": declared.app, "run": self.name, "holder": holder(self.name)}
-        supply = Supply(declared.catalog.blobs if verb == "apply" else {})
+        supply = Supply(blobs)
 
         def sink(event: Event) -> None:
             tally.add(event)
@@ -130,7 +140,7 @@ class Run:
 class Supply:
     """Answers what a host lacks: blobs of its catalog, and questions about packages."""
 
-    def __init__(self, blobs: dict[str, Bytes]) -> None:
+    def __init__(self, blobs: Mapping[str, Bytes]) -> None:
         self.blobs = blobs
         self.house = Wheelhouse(self._text)
 

@@ -26,7 +26,10 @@ class Modules:
 
 
 def start(parts: Dict[str, Any]) -> None:
-    """Import the payload's entry module and hand it the arguments; the parts are modules, main and args."""
+    """Import the payload's entry module and hand it the arguments; the parts are modules, main and args.
+
+    Among the arguments are the modules: what is added to them can be imported from then on.
+    """
     sys.meta_path.insert(0, Modules(parts["modules"]))
     __import__(parts["main"])
-    sys.modules[parts["main"]].main(parts["args"])
+    sys.modules[parts["main"]].main({**parts["args"], "modules": parts["modules"]})

@@ -92,7 +92,7 @@ class Deploy:
         """Run once; returns the exit code and keeps the events."""
         self.events = []
         catalog = Catalog.of(("test", resource) for resource in resources)
-        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), **args}
+        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), "repairs": [], **args}
         modules = tuple({type(resource).__module__.rpartition(".")[2] for resource in resources})
         payload = moved(
             pack("apply", {"app": "probe", "run": "r1", "holder": holder("r1"), **given}, modules), self.root
