@@ -19,12 +19,32 @@ from pathlib import Path
 from invoke import Collection
 
 from carboy.cli import Control, verb
+from carboy.errors import DeclarationError
 
 
-@verb(check="only say what would change", diff="show changes of text", wait="seconds to wait for another run's lock")
-def deploy(control: Control, check: bool = False, diff: bool = False, wait: int = 0) -> None:
+@verb(
+    check="only say what would change",
+    diff="show changes of text",
+    wait="seconds to wait for another run's lock",
+    receipt="have the app asked on the host throughout, and report every request",
+    attach="only follow a run that the hosts go on with alone: its name, the beginning of it, or last",
+)
+def deploy(
+    control: Control,
+    check: bool = False,
+    diff: bool = False,
+    wait: int = 0,
+    receipt: bool = False,
+    attach: str | None = None,
+) -> None:
     """Bring hosts to what the inventory declares, and switch to the release without dropping a request."""
-    control.run.apply(control.declared(), check=check, diff=diff, wait=wait)
+    if attach is None:
+        control.run.apply(control.declared(), check=check, diff=diff, wait=wait, receipt=receipt)
+    elif not attach or check or diff or wait or receipt:
+        hint = "invoke deploy --attach RUN --host HOST, or --attach last"
+        raise DeclarationError("--attach takes the name of a run, and no option of a deploy", hint=hint)
+    else:
+        control.run.attach(control.declared(), attach)
 
 
 @verb()
@@ -38,10 +58,20 @@ def plan(control: Control) -> None:
     check="only say which release would serve",
     diff="show what sets it apart from the one that serves",
     wait="seconds to wait for another run's lock",
+    receipt="have the app asked on the host throughout, and report every request",
+    yes="also to a release that never served well, or across one that cannot be undone",
 )
-def rollback(control: Control, to: str = "", check: bool = False, diff: bool = False, wait: int = 0) -> None:
+def rollback(
+    control: Control,
+    to: str = "",
+    check: bool = False,
+    diff: bool = False,
+    wait: int = 0,
+    receipt: bool = False,
+    yes: bool = False,
+) -> None:
     """Bring back exactly what ran before: code, packages, configuration and units."""
-    control.run.rollback(control.declared(), to=to, check=check, diff=diff, wait=wait)
+    control.run.rollback(control.declared(), to=to, check=check, diff=diff, wait=wait, receipt=receipt, yes=yes)
 
 
 @verb(kill="kill processes too, whatever the inventory says", junit="write a JUnit report to this file")

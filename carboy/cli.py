@@ -85,9 +85,7 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
         @functools.wraps(body)
         def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
             given = {parameter.name: options.pop(parameter.name) for parameter in own}
-            # What has --check is what changes hosts.
-            changes = "check" in given and not given["check"]
-            with _exits(debug=options["debug"], machine=options["json"], changes=changes):
+            with _exits(debug=options["debug"], machine=options["json"]):
                 control = Control(options, check=given.get("check", body.__name__ == "plan"))
                 with control.console:
                     body(control, **given)
@@ -110,7 +108,7 @@ def _signature(own: list[inspect.Parameter]) -> inspect.Signature:
 
 
 @contextmanager
-def _exits(*, debug: bool, machine: bool, changes: bool) -> Iterator[None]:
+def _exits(*, debug: bool, machine: bool) -> Iterator[None]:
     """Turn every end of a verb into its exit code and, unless tracebacks are wanted, into a few lines."""
     try:
         yield
@@ -124,6 +122,5 @@ def _exits(*, debug: bool, machine: bool, changes: bool) -> Iterator[None]:
         # The reader of our output is gone, which is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=0) from None
-    except KeyboardInterrupt:
-        hint = "\ninterrupted\nnext:  a host that has begun finishes alone; look with: invoke status"
-        raise Exit(hint if changes else None, code=130) from None
+    except KeyboardInterrupt as stop:
+        raise Exit(f"\ninterrupted\nnext:  {stop}" if str(stop) else None, code=130) from None

@@ -58,6 +58,13 @@ class Console:
         if self._live:
             self._live.show(f"{host}  {text}")
 
+    def agreed(self, question: str) -> bool:
+        """Ask a person; where there is none to ask the answer is no."""
+        if self.machine or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        self.line(f"{question} [y/N]")
+        return input().strip().lower() in ("y", "yes")
+
     def line(self, text: str, colour: str = "") -> None:
         """One line for people, above the live line if there is one."""
         if self._live:
@@ -78,8 +85,18 @@ class Console:
         else:
             self.line(f"{host}  {event['text']}")
 
+    def _on_hook(self, host: str, event: Event) -> None:
+        for line in event["said"].splitlines():
+            self.line(f"{host}  | {line}")
+        self.line(f"{host}  {event['moment']} done in {event['seconds']:.1f} s")
+
+    def _on_confirm(self, host: str, event: Event) -> None:
+        self.waiting(host, f"a new login must confirm the change within {event['seconds']:g} s")
+
     def _on_skipped(self, host: str, event: Event) -> None:
         self.line(f"{host}  {event['text']}", "yellow")
+
+    _on_unconfirmed = _on_skipped
 
     def _on_resource(self, host: str, event: Event) -> None:
         status = event["status"]
@@ -114,11 +131,21 @@ class Console:
             print(f"{host}  no release of {event['app']} serves")
         print(f"{host}  public socket {event['socket']}; releases kept: {', '.join(event['releases']) or 'none'}")
 
+    def _on_run(self, host: str, event: Event) -> None:
+        code = f" ({event['exit']}): {event['what']}" if event.get("exit") else ""
+        began = f"{event['verb']} by {event['who']} from {event['where']} at {event['since']}"
+        print(f"{host}  last run {event['run']}: {began}: {event['state']}{code}")
+
     def _on_switch(self, host: str, event: Event) -> None:
         why = f": {event['why']}" if event.get("why") else ""
         who = f"{event['who']}@{event['where']}"
         what = f"{event['action']:<8}  {event['release']} {event.get('revision', '')}"
         print(f"{host}  {event['time']}  {what}  {event['outcome']:<7}  {who}{why}")
+
+    def _on_receipt(self, host: str, event: Event) -> None:
+        times = ", ".join(f"{name} {seen['p99']:.0f} ms" for name, seen in event["phases"].items() if seen["p99"])
+        what = f"receipt: {event['requests']} requests, {event['failed']} failed"
+        self.line(f"{host}  {what} · p99 {times or 'unknown: no answer'}", "red" if event["failed"] else "green")
 
     def _on_log(self, host: str, event: Event) -> None:  # noqa: ARG002 - every event has this form
         print(event["line"], flush=True)

@@ -61,7 +61,7 @@ def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Call
         raise OutcomeUnknownError(
             "the connection ended before the host said how the run ended: outcome unknown",
             where=f"host {connection.host.name}",
-            hint=f"if it had begun it finishes alone; look with: invoke status --host {connection.host.name}",
+            hint="try again",
         )
     return ended
 
@@ -99,7 +99,7 @@ def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exc
     words = " / ".join([*said, *noise][-NOISE_LINES:]) or "nothing was said"
     if code == -1:
         return OutcomeUnknownError(
-            f"the connection ended before anything began: {words}", where=where, hint="try again"
+            f"the connection ended before the host was heard: outcome unknown: {words}", where=where, hint="try again"
         )
     return UnreachableError(
         f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(host)

@@ -14,14 +14,16 @@ from types import MappingProxyType
 from typing import Any
 
 from carboy.catalog import Bytes
+from carboy.confirmation import confirm
 from carboy.console import Console
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError
+from carboy.errors import CarboyError, OutcomeUnknownError
 from carboy.payload import pack, repairs
 from carboy.remote import Event, Need, conduct
 from carboy.wheelhouse import Wheelhouse
 
 GRAVEST_FIRST = (6, 1, 4, 5, 3, 2, 0)
+TYPED = {"apply": "deploy"}
 
 
 def new_run() -> str:
@@ -66,29 +68,35 @@ class Run:
         """The exit code of all hosts together: the gravest of theirs."""
         return next((code for code in GRAVEST_FIRST if code in self.codes.values()), 0)
 
-    def apply(self, declarations: Iterable[Declaration], *, check: bool, diff: bool, wait: float = 0) -> None:
+    def apply(self, declarations: Iterable[Declaration], *, check: bool, **options: Any) -> None:
         """`deploy`, or with `check` `plan`; a deploy that fails on one host does not go on to the next."""
         # All catalogs first: a mistake in the last host's is found before the first host is contacted.
         compiled = [(declared, declared.catalog) for declared in declarations]
-        for done, (declared, catalog) in enumerate(compiled, start=1):
-            code = repairs("apply", catalog.modules)
-            args = {"catalog": catalog.wire(), "check": check, "diff": diff, "wait": wait, "repairs": [code.sha256]}
-            blobs = {**catalog.blobs, code.sha256: code.data}
-            tally = self.perform(declared, "apply", args, modules=catalog.modules, blobs=blobs)
+        done: set[str] = set()
+        for number, (declared, catalog) in enumerate(compiled, start=1):
+            args = {"catalog": catalog.wire(), "check": check, "done": [*done], **options}
+            tally = self.perform(declared, "apply", args, modules=catalog.modules, blobs=catalog.blobs)
             self._recap(declared.host.name, tally, check)
+            done |= {event["moment"] for event in tally.events if event["event"] == "hook" and event["once"]}
             if check and tally.counts["changed"]:
                 self.codes[declared.host.name] = self.codes[declared.host.name] or 2
             if not check and self.codes[declared.host.name]:
-                self._leave([later.host.name for later, _ in compiled[done:]])
+                self._leave([later.host.name for later, _ in compiled[number:]])
                 return
 
-    def rollback(
-        self, declarations: Iterable[Declaration], *, to: str, check: bool, diff: bool, wait: float = 0
-    ) -> None:
-        """`rollback`, to the last healthy release or a named one."""
+    def rollback(self, declarations: Iterable[Declaration], *, check: bool, **options: Any) -> None:
+        """`rollback`, to the last healthy release or a named one; a doubtful one only if a person says yes."""
         for declared in declarations:
-            args = {"to": to, "check": check, "diff": diff, "wait": wait, "policy": asdict(declared.policy)}
-            self._recap(declared.host.name, self.perform(declared, "rollback", args), check)
+            args = {"policy": asdict(declared.policy), "check": check, **options}
+            tally = self.perform(declared, "rollback", args)
+            if tally.last("doubt") and self.console.agreed("Switch to it all the same?"):
+                tally = self.perform(declared, "rollback", {**args, "yes": True})
+            self._recap(declared.host.name, tally, check)
+
+    def attach(self, declarations: Iterable[Declaration], name: str) -> None:
+        """`deploy --attach`: what an earlier run said and says, and its exit code."""
+        for declared in declarations:
+            self._recap(declared.host.name, self.perform(declared, "attach", {"name": name}), check=False)
 
     def perform(
         self,
@@ -100,21 +108,41 @@ class Run:
         blobs: Mapping[str, Bytes] = MappingProxyType({}),
     ) -> Tally:
         """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
-        host, tally = declared.host, Tally()
-        common = {"app": declared.app, "run": self.name, "holder": holder(self.name)}
-        supply = Supply(blobs)
+        host, tally, code = declared.host, Tally(), repairs(verb, modules)
+        common = {"app": declared.app, "verb": TYPED.get(verb, verb), "run": self.name, "holder": holder(self.name)}
+        payload = pack(verb, {**common, "repairs": [code.sha256], **args}, modules)
+        supply, changes = Supply({**blobs, code.sha256: code.data}), not args.get("check", True)
 
         def sink(event: Event) -> None:
             tally.add(event)
             self.console.event(host.name, event)
+            # Not of a run that is only replayed: its change was confirmed or taken back long ago.
+            if event["event"] == "confirm" and verb == "apply":
+                sink(confirm(host, event, common))
 
         self.console.waiting(host.name, "connecting")
         try:
-            self.codes[host.name] = conduct(host, pack(verb, {**common, **args}, modules), supply, sink)
+            self.codes[host.name] = conduct(host, payload, supply, sink)
         except CarboyError as error:
+            if isinstance(error, OutcomeUnknownError):
+                error.hint = self._advice(host.name, tally, changes) or error.hint
             self.codes[host.name] = error.exit_code
             self.console.error(host.name, error)
+        except KeyboardInterrupt as stop:
+            # Only here is known how far the host has come.
+            raise KeyboardInterrupt(self._advice(host.name, tally, changes)) from stop
         return tally
+
+    def _advice(self, host: str, tally: Tally, changes: bool) -> str:
+        """What to do after a connection was lost or given up; empty where nothing was at stake."""
+        begun = tally.last("begin")
+        if begun:
+            command = f"invoke deploy --attach {begun['run']} --host {host}"
+            return f"it finishes alone unless it was killed there; to follow it: {command}"
+        if changes:
+            # That it was not heard of proves nothing: the word may have been lost with the connection.
+            return f"see whether run {self.name} began, then it finishes alone: invoke status --host {host}"
+        return ""
 
     def _leave(self, hosts: list[str]) -> None:
         """Say which hosts were not contacted, because what failed on one would fail on them too."""

@@ -43,14 +43,14 @@ class Source:
     files: dict[str, Path]
 
     def manifest(self) -> Content:
-        """The list of [path, mode, sha256] that identifies the tree."""
+        """The list of [path, mode, sha256, size] that identifies the tree."""
         try:
             contents = {name: Content.of(path) for name, path in sorted(self.files.items())}
         except OSError as problem:
             raise DeclarationError(
                 f"a file of the app cannot be read: {problem}", hint="app_exclude leaves it out"
             ) from problem
-        entries = [[name, _mode(self.files[name]), content.sha256] for name, content in contents.items()]
+        entries = [[name, _mode(self.files[name]), each.sha256, each.size] for name, each in contents.items()]
         return Content.of(json.dumps(entries), names=tuple(contents.values()))
 
     def text(self, name: str) -> str | None:

@@ -6,6 +6,7 @@ import contextlib
 import shlex
 import socket
 import time
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,6 @@ from carboy.inventory import Host
 if TYPE_CHECKING:
     import paramiko
 
-KEEPALIVE_SECONDS = 5
-DEAD_PEER_SECONDS = 25
 NO_SUDO, NO_PYTHON, SUDO_MISSING = 77, 78, 79
 
 
@@ -83,15 +82,18 @@ def as_root(program: list[str], *, become: bool, asks: bool) -> str:
 def _fabric(host: Host) -> Any:
     import fabric  # here, because it takes a third of a second and most errors are found before it is needed
 
+    from carboy.pulse import Line
+
     secrets = {"pkey": _key(host), "password": host.password}
     given = {key: value for key, value in secrets.items() if value is not None}
     alone = {"allow_agent": False, "look_for_keys": False} if host.key_file else {}
+    line = partial(Line, patience=host.connect_timeout)
     return fabric.Connection(
         host.address,
         user=host.user,
         port=host.port,
         connect_timeout=host.connect_timeout,
-        connect_kwargs={**given, **alone, "banner_timeout": host.connect_timeout, "auth_timeout": host.connect_timeout},
+        connect_kwargs={**given, **alone, "transport_factory": line},
     )
 
 
@@ -127,27 +129,16 @@ def _open(host: Host, connection: Any) -> None:
             where=where,
             hint=f"if the host was made anew: invoke trust --host {host.name}; if not, somebody is in between",
         ) from problem
-    except paramiko.AuthenticationException as problem:
-        raise UnreachableError(
-            f"the host refused {host.user}'s key",
-            where=where,
-            hint=f"try: ssh -v -p {host.port} {host.user}@{host.address}",
-        ) from problem
     except (OSError, EOFError, paramiko.SSHException) as problem:
+        if isinstance(problem, paramiko.AuthenticationException) and not connection.client.get_transport().gave_up:
+            hint = f"try: ssh -v -p {host.port} {host.user}@{host.address}"
+            raise UnreachableError(f"the host refused {host.user}'s key", where=where, hint=hint) from problem
         # paramiko has a dozen wordings for a host that stays silent, none of which says so.
         late = time.monotonic() - began >= host.connect_timeout
         words = f"no answer within {host.connect_timeout} s" if late else _words(problem)
         raise UnreachableError(f"no SSH connection: {words}", where=where, hint="is the host up?") from problem
-    _tune(connection.transport)
-
-
-def _tune(transport: paramiko.Transport) -> None:
-    transport.set_keepalive(KEEPALIVE_SECONDS)
-    line: Any = transport.sock
-    # paramiko leaves Nagle on, which costs 40 ms a command; and a dead peer must not hang a person for minutes.
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1000)
+    # paramiko leaves Nagle on, which costs 40 ms a command.
+    connection.transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _words(problem: Exception) -> str:

@@ -10,11 +10,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from carboy.applier.room import weight
 from carboy.catalog import Bytes, Content
 from carboy.errors import DeclarationError, FailedError
 
@@ -46,7 +48,7 @@ class Wheelhouse:
         house = folder() / "wheels" / key
         if not house.exists():
             _download(text, question, house)
-        return [self._offer(path.name, path) for path in sorted(house.glob("*.whl"))]
+        return [{**self._offer(path.name, path), "weight": _weight(path)} for path in sorted(house.glob("*.whl"))]
 
     def _offer(self, name: str, path: Path) -> dict[str, Any]:
         content = _content(path, path.stat().st_mtime_ns)
@@ -57,6 +59,12 @@ class Wheelhouse:
 @cache
 def _content(path: Path, changed: int) -> Content:  # noqa: ARG001 - part of the cache's key
     return Content.of(path)
+
+
+def _weight(wheel: Path) -> tuple[int, int]:
+    """Bytes and inodes that a wheel takes once it is installed."""
+    with zipfile.ZipFile(wheel) as packed:
+        return weight((entry.filename, entry.file_size) for entry in packed.infolist() if not entry.is_dir())
 
 
 def _uv() -> Path | None:

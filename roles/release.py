@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from carboy import environment, requirements, source
 from carboy.applier.cutover import Cutover
 from carboy.applier.policy import Policy
 from carboy.applier.release import Release
-from carboy.applier.resource import Resource
+from carboy.applier.resource import Blob, Resource
 from carboy.applier.venv import Venv
 from carboy.catalog import Content, digest
 from carboy.inventory import Host
@@ -20,23 +21,43 @@ from roles.app import Settings as App
 
 @dataclass(frozen=True)
 class Settings:
-    """`release_*`: how long the public socket is watched after a switch, and how many healthy releases are kept."""
+    """`release_*`: how a switch is watched, what runs around it, what is kept, and what a receipt asks."""
 
     app: App
     gunicorn: gunicorn.Settings
     systemd: systemd.Settings
     watch: Duration = Duration(3)
+    max_errors: int = 10
     keep: int = 5
+    before_cutover: tuple[str, ...] = ()
+    before_cutover_once: bool = False
+    after_cutover: tuple[str, ...] = ()
+    hook_timeout: Duration = Duration(300)
+    reversible: bool = True
+    receipt_path: str = ""
+    receipt_clients: int = 4
 
     @property
     def policy(self) -> Policy:
         """How a switch is judged, and what it leaves."""
-        return Policy(watch=float(self.watch), keep=self.keep)
+        return Policy(
+            watch=float(self.watch),
+            keep=self.keep,
+            max_errors=self.max_errors,
+            receipt_path=self.receipt_path or self.app.health,
+            receipt_clients=self.receipt_clients,
+        )
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say."""
         if self.keep < 2:
             yield "keep", f"{self.keep} must be at least 2, or there is nothing to roll back to"
+        if not 0 <= self.max_errors <= 100:
+            yield "max_errors", f"{self.max_errors} is no percentage"
+        if not re.fullmatch(r"(/[!-~]*)?", self.receipt_path):
+            yield "receipt_path", f"{self.receipt_path!r} must begin with / and be ASCII without spaces"
+        if not 1 <= self.receipt_clients <= 100:
+            yield "receipt_clients", f"{self.receipt_clients} is not from 1 to 100"
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:
@@ -51,6 +72,7 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
         "requirements.txt": ("0600", venv.requirements),
         **gunicorn.files(s.gunicorn),
         **systemd.files(s.systemd),
+        **_hooks(s),
         "environment": (
             "0600",
             environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file")),
@@ -61,11 +83,20 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
         "listen": s.app.listen,
         "start_timeout": float(s.app.start_timeout),
         "candidate": s.gunicorn.candidate,
+        "once": ["before_cutover"] if s.before_cutover_once else [],
+        "hook_timeout": float(s.hook_timeout),
+        "reversible": s.reversible,
     }
     identity = digest(manifest, venv, files, gate)
     yield venv
     yield Release(s.app.name, identity, manifest, venv, files, gate, systemd.checks(s.systemd), tree.revision)
     yield Cutover(s.app.name, identity, s.policy)
+
+
+def _hooks(s: Settings) -> dict[str, tuple[str, Blob]]:
+    """The commands around the cutover as scripts, one for each moment that has any."""
+    commands = {"before_cutover": s.before_cutover, "after_cutover": s.after_cutover}
+    return {f"hooks/{name}": ("0644", Content.of("\n".join([*lines, ""]))) for name, lines in commands.items() if lines}
 
 
 def _requirements(host: Host, s: Settings, tree: source.Source) -> Content:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-import zlib
-from itertools import filterfalse
 from typing import Any, Callable, Iterator, List, Tuple
 
-from carboy.applier import lock
-from carboy.applier.host import STATE, Host, remove
-from carboy.applier.prune import forget
+from carboy.applier import code, lock
+from carboy.applier.host import Host, remove
 from carboy.applier.resource import Drift, Failure, Need, Resource
 from carboy.applier.session import Arguments, detach, session
 
@@ -49,17 +45,18 @@ def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
 def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Fetch everything that the repairs will need, then repair in order, alone if need be."""
     lock.hold(host, args["app"], host.holder, args["wait"])
-    # Under the app's own lock lies what is shipped for it: another app's run may be under way.
-    host.blobs = host.at("%s/blobs/%s" % (STATE, args["app"]))
     drifting = [resource for role, resource in entries if _drift((role, resource), host)]
     if not drifting:
         for entry in entries:
             _emit(host, entry, "ok")
         return
-    code = [{"blob": digest} for digest in args["repairs"]]
-    _gather(host, [lambda host: filterfalse(host.has, code), *(resource.lacks for resource in drifting)])
-    for need in code:
-        args["modules"].update(json.loads(zlib.decompress(host.blob(need).read_bytes())))
+    _gather(host, [code.lacks])
+    code.load(host)
+    # Here, because these have only just arrived.
+    from carboy.applier.prune import forget
+    from carboy.applier.room import check
+
+    _gather(host, [resource.lacks for resource in drifting], lambda needs: check(host, drifting, needs))
     detach(host)
     try:
         for entry in entries:
@@ -92,10 +89,18 @@ def _drift(entry: Entry, host: Host) -> Drift:
         raise failure
 
 
-def _gather(host: Host, questions: List[Callable[[Host], Iterator[Need]]]) -> None:
-    """Receive all that is needed; an answer can raise further needs, so ask until there are none."""
+def _gather(
+    host: Host,
+    questions: List[Callable[[Host], Iterator[Need]]],
+    check: Callable[[List[Need]], None] = lambda _: None,
+) -> None:
+    """Receive all that is needed; an answer can raise further needs, so ask until there are none.
+
+    What is needed is shown to `check` first, and at the end that it is nothing.
+    """
     while True:
         needs = {str(need): need for question in questions for need in question(host)}
+        check(list(needs.values()))
         if not needs:
             return
         host.fetch(needs.values())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from carboy.applier import probe, systemd
-from carboy.applier.host import Host, remove
+from typing import Optional
+
+from carboy.applier import coherence, probe, systemd
+from carboy.applier.explain import failure
+from carboy.applier.host import remove
 from carboy.applier.resource import Failure
 from carboy.applier.units import Units
 
@@ -35,10 +38,11 @@ def judge(units: Units, release: str) -> None:
     host.say("starting %s on a private socket" % release)
     try:
         if host.call("systemctl", "start", unit).returncode:
-            raise _refused(host, unit, "the new release does not start")
+            raise _refused(units, unit, "the new release does not start")
         answer = probe.ask(units.candidate_address(release), gate["health"], gate["start_timeout"])
         if not answer.healthy:
-            raise _refused(host, unit, "the new release is not healthy: %s" % answer)
+            raise _refused(units, unit, "the new release is not healthy", answer)
+        prove(units, release, unit)
     finally:
         discard(units, release)
 
@@ -51,27 +55,26 @@ def discard(units: Units, release: str) -> None:
         remove(host.at("%s/%s" % (systemd.TRANSIENT, name)))
 
 
-def explain(host: Host, unit: str) -> str:
-    """What systemd and the app itself say of a unit that is not well."""
-    shown = systemd.show(host, unit)[unit]
-    facts = "unit %s: %s (%s), exit status %s" % (unit, shown["ActiveState"], shown["Result"], shown["ExecMainStatus"])
-    return "%s\n%s" % (facts, systemd.last_lines(host, shown))
+def prove(units: Units, release: str, unit: str) -> None:
+    """Raise `Failure` unless every process of the unit runs the release's own code with its own packages."""
+    found = coherence.findings(units.store.home, release, unit)
+    if found:
+        hint = "nothing should change a release; deploy again, and it is built anew"
+        raise Failure("%s does not run as it was built" % release, details="\n".join(found), hint=hint)
 
 
-def _refused(host: Host, unit: str, what: str) -> Failure:
-    details = explain(host, unit)
-    host.call("systemctl", "reset-failed", unit, unit.replace(".service", ".socket"))
-    return Failure(what, details=details, hint="mend the app and deploy again")
+def _refused(units: Units, unit: str, what: str, answer: Optional[probe.Answer] = None) -> Failure:
+    explained = failure(units, unit, what, answer)
+    units.store.host.call("systemctl", "reset-failed", unit, unit.replace(".service", ".socket"))
+    return explained
 
 
 def _install(units: Units, release: str, environment: dict[str, str]) -> None:
     """The release's own unit on another socket, and without restarts."""
     host, socket = units.store.host, units.candidate_socket(release)
-    own = (units.store.path(release) / "units" / units.instance(release)).read_text()
-    kept = [line for line in own.splitlines() if not line.startswith("Sockets=")]
     extra = "\n".join('Environment="%s=%s"' % pair for pair in sorted(environment.items()))
     texts = {
-        units.candidate(release): "\n".join(kept) + "\n" + SERVICE % (socket, extra),
+        units.candidate(release): units.text(release, without=("Sockets",)) + SERVICE % (socket, extra),
         socket: SOCKET % units.candidate_address(release),
     }
     for name, text in texts.items():

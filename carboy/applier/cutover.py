@@ -52,10 +52,10 @@ class Cutover(Resource):
     def repair(self, host: Host, drift: Drift) -> None:
         """Switch to the release; on any failure what served before serves on."""
         # Here, because on an unchanged host it would be compiled for nothing.
-        from carboy.applier.switch import Switch
+        from carboy.applier.switch import DEPLOY, Switch
 
         store = Store(host, self.app)
         name = store.find(self.digest)
         if not name:
             raise Failure("the release to switch to is not there", hint="deploy again")
-        Switch(store, name, self.policy).run("deploy")
+        Switch(store, name, self.policy).run(DEPLOY)

@@ -24,7 +24,7 @@ def tree_of(release: Path) -> Dict[str, str]:
     """Path and digest of each file in a release's tree; empty where there is no release."""
     manifest = release / MANIFEST
     entries = json.loads(manifest.read_text()) if manifest.exists() else []
-    return {path: digest for path, _, digest in entries}
+    return {path: digest for path, _, digest, *_ in entries}
 
 
 def contents_of(release: Path) -> Contents:

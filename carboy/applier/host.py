@@ -11,7 +11,7 @@ import textwrap
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterable, Iterator, List, Optional
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional
 
 from carboy.applier.resource import Failure, Need
 from carboy.applier.stream import Stream
@@ -25,19 +25,27 @@ ENVIRONMENT = {"LC_ALL": "C.UTF-8", "PATH": "/usr/local/sbin:/usr/local/bin:/usr
 class Host:
     """The machine below `root`, with the stream to the controller and the bytes that came over it."""
 
-    def __init__(
-        self, stream: Stream, root: str = "/", run: str = "run", holder: Optional[Dict[str, str]] = None
-    ) -> None:
+    def __init__(self, stream: Stream, root: str = "/", args: Optional[Dict[str, Any]] = None) -> None:
         self.stream = stream
         self.root = Path(root)
-        self.run_id = run
-        self.holder = holder or {}
-        self.blobs = self.at(STATE) / "blobs"
+        self.args = args or {}
+        # Apart by app: another app's run may be under way.
+        self.blobs = self.at("%s/blobs/%s" % (STATE, self.args.get("app", "")))
         self.stale_units = False
 
     def at(self, path: str) -> Path:
         """The place of an absolute path on this host, below its root."""
         return self.root / path.lstrip("/")
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run that this is a part of."""
+        return str(self.args.get("run", "run"))
+
+    @property
+    def holder(self) -> Dict[str, str]:
+        """Who does this run, from where, since when."""
+        return self.args.get("holder", {})  # type: ignore[no-any-return]
 
     @property
     def live(self) -> bool:
@@ -80,8 +88,9 @@ class Host:
 
     def blob(self, need: Need) -> Path:
         """Where the answer to a need lies once it has arrived."""
-        name = need.get("blob") or sha256(json.dumps(need, sort_keys=True).encode()).hexdigest() + ".answer"
-        return self.blobs / name
+        # What an answer of an earlier run names, this run's controller may not have at hand.
+        asked = json.dumps([need, self.run_id], sort_keys=True)
+        return self.blobs / (need.get("blob") or sha256(asked.encode()).hexdigest() + ".answer")
 
     def has(self, need: Need) -> bool:
         """Whether the answer to a need has arrived, in this run or (for bytes named by digest) in an earlier one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from carboy.applier import probe
 from carboy.applier.host import Host
+from carboy.applier.runs import runs
 from carboy.applier.session import Arguments, session
 from carboy.applier.store import Record, Store
 from carboy.applier.systemd import started
@@ -18,7 +19,7 @@ def main(args: Arguments) -> None:
 
 
 def status(host: Host, args: Arguments) -> None:
-    """What serves, since when and how well, and what else is kept."""
+    """What serves, since when and how well, what else is kept, and how the last run ended."""
     store = Store(host, args["app"])
     units = Units(store)
     state = units.read()
@@ -37,6 +38,9 @@ def status(host: Host, args: Arguments) -> None:
         )
     facts = {"socket": state.socket, "chosen": state.chosen, "serving": state.serving, "releases": store.all()}
     host.stream.emit("status", app=args["app"], **facts)
+    last = next(runs(host, args["app"]), None)
+    if last:
+        host.stream.emit("run", **last.about())
 
 
 def history(host: Host, args: Arguments) -> None:

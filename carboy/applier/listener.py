@@ -1,4 +1,4 @@
-"""The public address: whether a new one can be had, before the old one is given up."""
+"""The public socket: opened, opened anew where a release wants it elsewhere, and whether that can be had at all."""
 
 from __future__ import annotations
 
@@ -6,10 +6,41 @@ import errno
 import grp
 import socket
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List
 
 from carboy.applier import probe, systemd
 from carboy.applier.resource import Failure
+from carboy.applier.units import Units
+
+
+def moves(units: Units, release: str) -> bool:
+    """Whether a release wants another public socket: its unit says other things than the installed one."""
+    own, place = _unit(units, release)
+    return place.exists() and systemd.said(place) != systemd.said(own)
+
+
+def close(units: Units, release: str) -> None:
+    """Take the public socket down to have it as the release wants it; what runs keeps the old one until it ends."""
+    own, place = _unit(units, release)
+    claim(own, place)
+    units.store.host.run("systemctl", "stop", units.socket)
+
+
+def open_for(units: Units, release: str, running: List[str]) -> bool:
+    """Start the public socket, which needs to know a release; False if what ran held its address and had to end."""
+    host = units.store.host
+    units.choose(release)
+    start = ("systemctl", "start", units.socket)
+    if not host.call(*start).returncode:
+        return True
+    if running:
+        host.say("what serves holds the public address: stopping it first")
+        host.run("systemctl", "stop", *running)
+    if not running or host.call(*start).returncode:
+        said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
+        listen = units.store.record(release)["gate"]["listen"]
+        raise Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
+    return False
 
 
 def claim(new: Path, old: Path) -> None:
@@ -19,6 +50,12 @@ def claim(new: Path, old: Path) -> None:
     listen = wanted["ListenStream"]
     if _port(listen) != _port(held.get("ListenStream", "")) and not listen.startswith("/"):
         _bind(listen)
+
+
+def _unit(units: Units, release: str) -> "tuple[Path, Path]":
+    """The unit file of the public socket as the release brings it, and where it is installed."""
+    place = units.store.host.at("%s/%s" % (systemd.UNITS, units.socket))
+    return units.files(release)[place], place
 
 
 def _settings(unit: Path) -> Dict[str, str]:

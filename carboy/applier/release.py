@@ -14,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 from carboy.applier.difference import Contents, contents_of, difference, secrets, tree_of
 from carboy.applier.file import own
 from carboy.applier.host import MORTAL, Host, anew, write
-from carboy.applier.resource import Blob, Drift, Need, Properties, Resource
+from carboy.applier.resource import Blob, Drift, Need, Properties, Resource, Weight
 from carboy.applier.store import COMPLETE, MANIFEST, Store
 from carboy.applier.venv import Venv
 
@@ -23,9 +23,9 @@ from carboy.applier.venv import Venv
 class Release(Resource):
     """The app's tree, its venv and the files beside them (gunicorn's config, environment, units).
 
-    `manifest` is the blob of a list of [path, mode, sha256]; `files` maps a name to (mode, content); `gate` says how
-    the release is judged: health, listen, start_timeout, environment of the candidate; `checks` are commands that must
-    accept it. {release} and {path} stand for its name and folder in names of files and in checks.
+    `manifest` is the blob of a list of [path, mode, sha256, size]; `files` maps a name to (mode, content); `gate` says
+    how the release is judged: health, listen, start_timeout, environment of the candidate; `checks` are commands that
+    must accept it. {release} and {path} stand for its name and folder in names of files and in checks.
     """
 
     app: str
@@ -58,9 +58,17 @@ class Release(Resource):
         if not host.has(self.manifest.need):
             return
         held = self._held(host)
-        for digest in sorted({digest for _, _, digest in self._entries(host)}):
+        for digest, size in sorted({(digest, size) for _, _, digest, size in self._entries(host)}):
             if digest not in held and not host.has({"blob": digest}):
-                yield {"blob": digest}
+                yield {"blob": digest, "size": size}
+
+    def weighs(self, host: Host) -> Iterator[Weight]:
+        """The tree, as soon as its manifest has arrived."""
+        from carboy.applier.room import weight
+
+        if host.has(self.manifest.need):
+            sizes = ((name, size) for name, _, _, size in self._entries(host))
+            yield (Store(host, self.app).home / "releases", *weight(sizes))
 
     def shows(self, host: Host) -> Iterator[Need]:
         """The texts beside the tree, and the manifest of the tree."""
@@ -84,7 +92,7 @@ class Release(Resource):
         """What changes against the release that people are pointed to now."""
         store = Store(host, self.app)
         texts = {name: host.blob(blob.need).read_bytes() for name, (_, blob) in self.files.items()}
-        tree = {path: digest for path, _, digest in self._entries(host)}
+        tree = {path: digest for path, _, digest, _ in self._entries(host)}
         after = Contents(tree, texts, secrets({name: mode for name, (mode, _) in self.files.items()}))
         return difference(contents_of(store.path(store.current() or "none")), after)
 
@@ -97,7 +105,7 @@ class Release(Resource):
             "files": {name: mode for name, (mode, _) in self.files.items()},
         }
 
-    def _entries(self, host: Host) -> List[Tuple[str, str, str]]:
+    def _entries(self, host: Host) -> List[Tuple[str, str, str, int]]:
         return [tuple(entry) for entry in json.loads(host.blob(self.manifest.need).read_text())]
 
     def _held(self, host: Host) -> Dict[str, Path]:
@@ -105,7 +113,7 @@ class Release(Resource):
         store = Store(host, self.app)
         paths = (store.path(name) for name in store.all())
         held = {digest: path / "tree" / name for path in paths for name, digest in tree_of(path).items()}
-        wanted = {digest for _, _, digest in self._entries(host)}
+        wanted = {digest for _, _, digest, _ in self._entries(host)}
         return {digest: path for digest, path in held.items() if digest in wanted and _digest(path) == digest}
 
     def _lay_out(self, host: Host, name: str, path: Path) -> None:
@@ -121,7 +129,7 @@ class Release(Resource):
     def _tree(self, host: Host, target: Path) -> None:
         target.mkdir()
         held = self._held(host)
-        for name, mode, digest in self._entries(host):
+        for name, mode, digest, _ in self._entries(host):
             path = target / name
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(held.get(digest) or host.blob({"blob": digest}), path)

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from carboy.applier.host import Host
 
 Properties = Dict[str, Any]
 Drift = Dict[str, Tuple[Any, Any]]
 Need = Dict[str, Any]
+# A place on the host, and the bytes and inodes that are written below it.
+Weight = Tuple["Path", int, int]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class Resource:
 
     def lacks(self, host: Host) -> Iterator[Need]:
         """What the repair needs from the controller and the host does not hold yet."""
+        return iter(())
+
+    def weighs(self, host: Host) -> Iterator[Weight]:
+        """What the repair will write where, as far as it is known yet; small texts need not be counted."""
         return iter(())
 
     def shows(self, host: Host) -> Iterator[Need]:

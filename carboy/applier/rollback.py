@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from carboy.applier import lock
+from carboy.applier import code, lock
 from carboy.applier.difference import contents_of, difference
 from carboy.applier.host import Host
 from carboy.applier.policy import Policy
+from carboy.applier.prune import forget
 from carboy.applier.resource import Failure
 from carboy.applier.session import Arguments, detach, session
 from carboy.applier.store import Store
-from carboy.applier.switch import Switch
 from carboy.applier.units import Units
 
 
@@ -21,6 +21,18 @@ def main(args: Arguments) -> None:
 def rollback(host: Host, args: Arguments) -> None:
     """Switch to `to`, or else to the last healthy release that does not serve."""
     lock.hold(host, args["app"], host.holder, args["wait"])
+    try:
+        host.fetch(code.lacks(host))
+        code.load(host)
+        _switch(host, args)
+    finally:
+        forget(host, args["app"])
+
+
+def _switch(host: Host, args: Arguments) -> None:
+    # It travels with the code that repairs need.
+    from carboy.applier.switch import Switch
+
     store = Store(host, args["app"])
     switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
     if args["check"] or args["diff"]:
@@ -32,8 +44,20 @@ def rollback(host: Host, args: Arguments) -> None:
     if switch.before.serving == [switch.release] == [switch.before.chosen]:
         host.say("%s already serves" % switch.release)
         return
+    doubt = _doubt(store, switch.release)
+    if doubt and not args["yes"]:
+        host.stream.emit("doubt", text=doubt)
+        raise Failure(doubt, hint="to switch to it all the same: invoke rollback --to %s --yes" % switch.release)
     detach(host)
     switch.run("rollback")
+
+
+def _doubt(store: Store, release: str) -> str:
+    """Why a person should say yes first; empty if nothing speaks against the release."""
+    if release not in store.healthy():
+        return "%s never served well" % release
+    final = [record["release"] for record in store.since(release) if record.get("irreversible")]
+    return "%s cannot be undone: it says release_reversible: false" % final[-1] if final else ""
 
 
 def _target(store: Store, wanted: str) -> str:

@@ -2,39 +2,38 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import traceback
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from carboy.applier.host import STATE, Host, private
 from carboy.applier.resource import Failure
+from carboy.applier.space import room, with_room
 from carboy.applier.stream import Disconnected, standard
 
 Arguments = Dict[str, Any]
 KEPT_RUNS = 100
-NO_SPACE = "No space left on device"
 
 
-def session(args: Arguments, verb: Callable[[Host, Arguments], None]) -> None:
-    """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code."""
+def session(args: Arguments, verb: Callable[[Host, Arguments], Optional[int]]) -> None:
+    """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code, 0 unless it says."""
     # The mode of each thing is declared; what the ssh user's shell masks must not take from it.
     os.umask(0o022)
     stream = standard()
     stream.open()
-    host = Host(stream, run=args["run"], holder=args["holder"])
+    host = Host(stream, args=args)
     code = 1
     try:
-        verb(host, args)
-        code = 0
+        code = verb(host, args) or 0
     except Disconnected:
         pass
     except Failure as failure:
         code = failure.exit_code
-        details = (failure.details + "\n" + _space(host, failure.details)).strip()
-        stream.emit("failed", what=failure.what, details=details, hint=failure.hint)
+        stream.emit("failed", what=failure.what, details=with_room(host, failure.details), hint=failure.hint)
     except OSError as problem:
-        details = _space(host, str(problem))
+        details = "\n".join(room(host, str(problem)))
         stream.emit("failed", what=str(problem), details=details, hint="look at the host's disk and rights")
     except Exception:
         stream.emit("failed", what="a fault in Carboy itself", details=traceback.format_exc(), hint="please report it")
@@ -52,17 +51,16 @@ def detach(host: Host) -> None:
         os._exit(0)
     os.setsid()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    _record(host)
+    host.stream.emit("begin", app=host.args["app"], verb=host.args["verb"], **host.holder)
+
+
+def _record(host: Host) -> None:
+    """Keep the events from here on in a file; it is locked as long as the run lives, and only so long."""
     runs = private(host.at(STATE) / "runs")
     for old in sorted(runs.iterdir())[:-KEPT_RUNS]:
-        old.unlink()
-    host.stream.record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
-
-
-def _space(host: Host, said: str) -> str:
-    if NO_SPACE not in said:
-        return ""
-    places = {path: os.statvfs(host.at(path)) for path in ("/", "/srv", "/var/lib") if host.at(path).exists()}
-    return "\n".join(
-        "%s: %.0f MB and %d inodes free" % (path, found.f_bavail * found.f_frsize / 1e6, found.f_favail)
-        for path, found in places.items()
-    )
+        # Another app's run may have been faster.
+        old.unlink(missing_ok=True)
+    record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
+    fcntl.flock(record, fcntl.LOCK_EX)
+    host.stream.record = record

@@ -78,8 +78,17 @@ class Store:
         complete = set(self.all())
         return [name for at, name in enumerate(served) if name in complete and name not in served[at + 1 :]]
 
+    def since(self, release: str) -> List[Record]:
+        """The switches that went well after a release last served, oldest first."""
+        served = [record for record in self.history() if record["outcome"] == HEALTHY]
+        last = max((at for at, record in enumerate(served) if record["release"] == release), default=-1)
+        return served[last + 1 :]
+
     def _usable(self, release: str, digest: str) -> bool:
-        return self.record(release).get("digest") == digest and (self.path(release) / "venv/bin/python").exists()
+        record, venv = self.record(release), self.path(release) / "venv"
+        # A link that was turned leads to other packages than those that the release was tried out with.
+        own = os.path.realpath(venv) == os.path.realpath(self.home / "venvs" / record.get("venv", ""))
+        return record.get("digest") == digest and own and (venv / "bin/python").exists()
 
 
 def _parsed(line: str) -> Record:

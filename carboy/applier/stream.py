@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -38,8 +39,9 @@ class Stream:
         """Send one event, and write it to the run file if there is one."""
         line = json.dumps({"event": event, "t": round(time.monotonic() - self.started, 3), **fields}) + "\n"
         if self.record:
-            self.record.write(line)
-            self.record.flush()
+            # A full disk must not end the run, nor hide from the controller how it ends.
+            with contextlib.suppress(OSError):
+                os.write(self.record.fileno(), line.encode())
         self._send(line)
 
     def fetch(self, needs: List[Need], store: Callable[[Need], BinaryIO]) -> None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
-from typing import List, Optional
+from typing import Optional
 
-from carboy.applier import candidate, listener, probe, systemd
+from carboy.applier import candidate, hooks, listener, probe
+from carboy.applier.explain import failure as explained
 from carboy.applier.host import link
 from carboy.applier.policy import Policy
 from carboy.applier.prune import prune
+from carboy.applier.receipt import DURING, Prober
 from carboy.applier.resource import Failure, Stranded
 from carboy.applier.store import HEALTHY, Store
 from carboy.applier.units import NOT_RELOADED, State, Units
+from carboy.applier.watch import Watch
 
-PUBLIC_SECONDS = 5.0
-WATCH_PAUSE = 0.1
-LAST_LINES = 15
+DEPLOY = "deploy"
+BASELINE_SECONDS = 1.0
 
 
 class Switch:
@@ -34,17 +36,28 @@ class Switch:
 
     def run(self, action: str) -> None:
         """Judge, switch, watch, remember, prune; whatever raises `Failure` leaves what served before serving."""
+        prober = self._prober()
         try:
             self._judge()
-            self._replace(action)
+            if action == DEPLOY:
+                hooks.run(self.units, self.release, hooks.BEFORE)
+            self._replace(action, prober)
         except Failure as failure:
             with contextlib.suppress(OSError):
                 self._remember(action, "failed", failure.what)
             raise
-        for other in self.before.serving:
-            if other != self.release:
-                self.units.retire(other)
-        freed = prune(self.store, self.release, self.policy.keep)
+        finally:
+            if prober:
+                self.host.stream.emit("receipt", **prober.stop())
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Take away what is of no use any more; the switch is done, whatever comes of this."""
+        try:
+            self.units.retire_all_but(self.release)
+            freed = prune(self.store, self.release, self.policy.keep)
+        except OSError as problem:
+            freed = "nothing: %s" % problem
         if freed:
             self.host.say("pruned %s" % freed)
 
@@ -55,6 +68,16 @@ class Switch:
         ranked = [self.before.chosen, *reversed(self.store.healthy()), *others]
         return next((name for name in ranked if name in others), None)
 
+    def _prober(self) -> Optional[Prober]:
+        """Have the public address asked from now on, if a receipt is wanted."""
+        if not self.host.args.get("receipt"):
+            return None
+        prober = Prober(probe.address(self.gate["listen"]), self.policy.receipt_path, self.policy.receipt_clients)
+        self.host.say("asking for %s all the while" % self.policy.receipt_path)
+        prober.start(BASELINE_SECONDS)
+        prober.phase(DURING)
+        return prober
+
     def _judge(self) -> None:
         for leftover in self.before.candidates:
             candidate.discard(self.units, leftover)
@@ -62,99 +85,62 @@ class Switch:
         if self.release not in {*self.before.serving, *self.store.healthy()}:
             candidate.judge(self.units, self.release)
 
-    def _replace(self, action: str) -> None:
+    def _replace(self, action: str, prober: Optional[Prober]) -> None:
         """Put the release in the place of the others, and write down that it is there; or go back."""
         began = time.monotonic()
         try:
-            stopping = self._serve(self.release, self.before)
+            self._join(self.release, self.before)
             seconds = time.monotonic() - began
-            self._watch(stopping)
+            candidate.prove(self.units, self.release, self.units.instance(self.release))
+            watch = Watch(self.units, self.release, self.policy, prober)
+            if action == DEPLOY and self.previous:
+                watch.beside()
+            watch.alone(self._succeed(self.release, self.before))
+            if action == DEPLOY:
+                hooks.run(self.units, self.release, hooks.AFTER)
             self._remember(action, HEALTHY)
+            # The last step: a run that dies before it leaves drift, which the next one finds.
+            link(self.store.home / "current", "releases/" + self.release)
         except (Failure, OSError) as problem:
             failure = problem if isinstance(problem, Failure) else Failure(str(problem))
             self._go_back()
-            raise Failure(failure.what, details=failure.details, hint=self._who_serves()) from problem
-        # The last step: a run that dies before it leaves drift, which the next one finds.
-        link(self.store.home / "current", "releases/" + self.release)
+            hint = "; ".join(filter(None, (self._who_serves(), failure.hint)))
+            raise Failure(failure.what, details=failure.details, hint=hint) from problem
         self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
 
-    def _serve(self, release: str, state: State) -> subprocess.Popen[bytes]:
-        """Start the release beside the others, begin to stop these, which drain, and choose it."""
+    def _join(self, release: str, state: State) -> None:
+        """Have the release serve the public socket, beside the others if there are any, and be healthy."""
         self.units.forgive(state)
         self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
         runs = release in state.serving
         sound = runs and self.units.as_released(release, state)
-        running = [self.units.instance(name) for name in state.serving]
-        moves = self._listener_moves(release)
+        moves = listener.moves(self.units, release)
         if moves:
-            self._reopen(release)
+            listener.close(self.units, release)
         if moves or not sound:
             self.units.refresh(release)
         if moves or state.socket != "active":
-            sound = self._open(release, running) and sound
+            running = [self.units.instance(name) for name in state.serving]
+            sound = listener.open_for(self.units, release, running) and sound
         if moves or not sound:
             self._start(release, "restart" if runs else "start")
+
+    def _succeed(self, release: str, state: State) -> "subprocess.Popen[bytes]":
+        """Begin to stop the others, which drain, and choose the release; what is returned ends when they are gone."""
+        others = [self.units.instance(name) for name in state.serving if name != release]
         # Begun before the choice, which takes systemd a moment: until then either release would be started on demand.
-        others = [unit for unit in running if unit != self.units.instance(release)]
         stopping = self.host.begin("systemctl", "stop", *others) if others else self.host.begin("true")
         self.units.choose(release)
         return stopping
-
-    def _reopen(self, release: str) -> None:
-        """Take the public socket down to have it at another address; what runs keeps the old one until it ends."""
-        own = self.units.files(release)
-        place = self.host.at(systemd.UNITS) / self.units.socket
-        listener.claim(own[place], place)
-        self.host.run("systemctl", "stop", self.units.socket)
-
-    def _open(self, release: str, running: List[str]) -> bool:
-        """Start the public socket, which needs to know a release; False if what ran held its address and had to end."""
-        self.units.choose(release)
-        start = ("systemctl", "start", self.units.socket)
-        if not self.host.call(*start).returncode:
-            return True
-        if running:
-            self.host.say("what serves holds the public address: stopping it first")
-            self.host.run("systemctl", "stop", *running)
-        if not running or self.host.call(*start).returncode:
-            said = self.host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", self.units.socket).stdout.strip()
-            listen = self.store.record(release)["gate"]["listen"]
-            raise Failure("the public address %s cannot be opened" % listen, details=said)
-        return False
 
     def _start(self, release: str, verb: str) -> None:
         unit, gate = self.units.instance(release), self.store.record(release)["gate"]
         self.host.say("%s joins the public socket" % release)
         if self.host.call("systemctl", verb, unit).returncode:
-            raise self._breach("%s does not start" % unit)
+            raise explained(self.units, unit, "%s does not start" % unit)
         answer = probe.ask(self.units.probe_address(release), gate["health"], gate["start_timeout"])
         if not answer.healthy:
-            raise self._breach("%s is not healthy: %s" % (unit, answer))
-
-    def _watch(self, stopping: subprocess.Popen[bytes]) -> None:
-        """Ask for health until the others are gone and the time is over; nothing may restart meanwhile."""
-        unit, private = self.units.instance(self.release), self.units.probe_address(self.release)
-        public = probe.address(self.gate["listen"])
-        until = time.monotonic() + self.policy.watch
-        restarts = systemd.show(self.host, unit)[unit]["NRestarts"]
-        while True:
-            # A release that drains would answer some public questions, and may not know the new one's health path.
-            alone = stopping.poll() is not None
-            answer = probe.ask(public if alone else private, self.gate["health"], PUBLIC_SECONDS)
-            if not answer.healthy:
-                raise self._breach("not healthy after the switch: %s" % answer)
-            if alone and time.monotonic() >= until:
-                break
-            time.sleep(WATCH_PAUSE)
-        shown = systemd.show(self.host, unit)[unit]
-        if (shown["ActiveState"], shown["NRestarts"]) != ("active", restarts):
-            raise self._breach("%s did not stay up" % unit)
-
-    def _breach(self, what: str) -> Failure:
-        facts = candidate.explain(self.host, self.units.instance(self.release))
-        log = self.host.at("/var/log/%s/error.log" % self.store.app)
-        last = log.read_text(errors="replace").splitlines()[-LAST_LINES:] if log.exists() else []
-        return Failure(what, details="\n".join([facts, *last]))
+            raise explained(self.units, unit, "%s is not healthy" % unit, answer)
 
     def _go_back(self) -> None:
         """Bring back what served before; if nothing did take the new one down, if this one alone did let it be."""
@@ -164,7 +150,9 @@ class Switch:
                 if self.previous not in self.units.read().serving:
                     # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
                     self.units.discard(self.release)
-                self._serve(self.previous, self.units.read()).wait()
+                now = self.units.read()
+                self._join(self.previous, now)
+                self._succeed(self.previous, now).wait()
                 self.units.discard(self.release)
             elif self.release not in self.before.serving:
                 self.host.call("systemctl", "stop", self.units.socket)
@@ -184,13 +172,9 @@ class Switch:
             return "%s served alone before and was left running" % self.release
         return "nothing served before, and nothing serves now"
 
-    def _listener_moves(self, release: str) -> bool:
-        """Whether the public socket would have to be opened anew: its unit says other things than the installed one."""
-        place = self.host.at(systemd.UNITS) / self.units.socket
-        return place.exists() and systemd.said(place) != systemd.said(self.units.files(release)[place])
-
     def _remember(self, action: str, outcome: str, why: str = "") -> None:
         record = {"action": action, "release": self.release, "previous": self.previous, "outcome": outcome}
         revision = self.store.record(self.release)["revision"]
-        more = {key: value for key, value in (("why", why), ("revision", revision)) if value}
+        final = not self.gate["reversible"]
+        more = {key: value for key, value in (("why", why), ("revision", revision), ("irreversible", final)) if value}
         self.store.remember(**record, **self.host.holder, seconds=round(time.monotonic() - self.began, 2), **more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from carboy.applier import systemd
 from carboy.applier.host import link, remove
@@ -36,6 +36,10 @@ class Units:
     def candidate_socket(self, release: str) -> str:
         """The unit that holds a candidate's private socket."""
         return "%s-candidate@%s.socket" % (self.store.app, release)
+
+    def hook(self, release: str) -> str:
+        """The command of a release that runs around its cutover."""
+        return "%s-hook@%s.service" % (self.store.app, release)
 
     def probe_socket(self, release: str) -> str:
         """The unit that holds the private socket of a serving instance."""
@@ -68,6 +72,11 @@ class Units:
         """Where each unit file of a release belongs on the host, and the release's own copy of it."""
         folder = self.store.host.at(systemd.UNITS)
         return {folder / source.name: source for source in (self.store.path(release) / "units").glob("*")}
+
+    def text(self, release: str, without: Tuple[str, ...]) -> str:
+        """A release's own service, as far as its section [Service], without the lines of some keys."""
+        own = (self.store.path(release) / "units" / self.instance(release)).read_text().partition("[Install]")[0]
+        return "".join(line + "\n" for line in own.splitlines() if line.partition("=")[0] not in without)
 
     def as_released(self, release: str, state: State) -> bool:
         """Whether a release runs under the units that it brought, as they are installed now."""
@@ -111,15 +120,17 @@ class Units:
                 remove(path)
         systemd.settle(self.store.host)
 
-    def retire(self, release: str) -> None:
-        """Take a release's service away from systemd; the release itself keeps its copy."""
-        remove(self._place(release))
+    def retire_all_but(self, release: str) -> None:
+        """Take the services of other releases away from systemd; the releases themselves keep their copies."""
+        for place in self._place("*").parent.glob(self.instance("*")):
+            if place.name != self.instance(release):
+                remove(place)
 
     def discard(self, release: str) -> None:
         """Leave nothing of a release's service that failed: not its private socket, not its failure."""
         self.store.host.call("systemctl", "stop", self.instance(release), self.probe_socket(release))
         self.store.host.call("systemctl", "reset-failed", self.instance(release))
-        self.retire(release)
+        remove(self._place(release))
 
     def unchoose(self) -> None:
         """Choose no release: nothing starts on demand or at the next boot."""

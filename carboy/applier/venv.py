@@ -15,7 +15,7 @@ from typing import Any, Dict, Iterator, List
 
 from carboy.applier.host import MORTAL, Host, anew, link, remove, write
 from carboy.applier.package import Package
-from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource
+from carboy.applier.resource import Blob, Drift, Failure, Need, Properties, Resource, Weight
 
 COMPLETE = "carboy.json"
 VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -64,9 +64,17 @@ class Venv(Resource):
             if not host.has(need):
                 yield need
         for part in self._parts(host):
-            need = {"blob": part["sha256"]}
+            need = {"blob": part["sha256"], "size": part["size"]}
             if not host.has(need):
                 yield need
+
+    def weighs(self, host: Host) -> Iterator[Weight]:
+        """All wheels unpacked, as soon as the controller has named them; what an index will give nobody knows."""
+        weights = [part["weight"] for part in self._parts(host) if "weight" in part]
+        if weights:
+            size, inodes = map(sum, zip(*weights))  # noqa: B905 - not in Python 3.9
+            # What the installer keeps until it is done: folders of its own, with second names of the files.
+            yield host.at(self.root), size + size // 16, inodes + inodes // 6
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Build it in place, and mark it complete last."""
@@ -138,8 +146,10 @@ class Venv(Resource):
 def _uv(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:
     os.chmod(os.path.realpath(tool), 0o700)
     python = str(path / "bin/python")
-    command = [tool, "pip", "install", "--quiet", "--no-cache", "--link-mode", "copy", "--compile-bytecode"]
-    return [*command, "--python", python], _index_of_host()
+    # Not in /tmp: from a folder of the same file system a file only gets a second name, and takes its room once.
+    where = ["--cache-dir", os.path.join(os.path.dirname(tool), "cache"), "--link-mode", "hardlink"]
+    command = [tool, "pip", "install", "--quiet", "--compile-bytecode", *where, "--python", python]
+    return command, _index_of_host()
 
 
 def _pip(tool: str, path: Path) -> tuple[list[str], dict[str, str]]:

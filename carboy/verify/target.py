@@ -12,11 +12,14 @@ from testinfra.host import Host
 
 from carboy.declaration import Declaration
 from carboy.errors import DeclarationError
+from carboy.payload import APPLIER
 from carboy.verify.backend import Backend
 
 Record = Callable[[str, object], None]
 """How a check reports a figure: pytest's `record_property`."""
 ON_HOST = Path(__file__).parent / "on_host"
+# The last one is the applier's own: a switch and the checks must not come to different verdicts.
+QUESTIONS = (*(ON_HOST / f"{name}.py" for name in ("app", "look", "disturb")), APPLIER / "coherence.py")
 LOADER = """
 import json, sys, types
 for name, text in {sources!r}.items():
@@ -33,11 +36,9 @@ print(json.dumps(getattr(sys.modules["carboy.verify.on_host." + place], question
 
 @cache
 def script() -> str:
-    """The program that answers questions: the modules of `on_host` under their own names, then the question."""
+    """The program that answers questions: all modules that do, as neighbours, then the question."""
     packages = {"carboy": "", "carboy.verify": "", "carboy.verify.on_host": ""}
-    modules = {
-        f"carboy.verify.on_host.{name}": (ON_HOST / f"{name}.py").read_text() for name in ("app", "look", "disturb")
-    }
+    modules = {f"carboy.verify.on_host.{path.stem}": path.read_text() for path in QUESTIONS}
     return LOADER.format(sources={**packages, **modules})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,6 +56,7 @@ def entry(resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta)
         "user_agent": text(header(req, "USER-AGENT")),
         "x_tracking_id": text(header(req, "X-TRACKING-ID")),
         "request_time": round(request_time.total_seconds(), 6),
+        "release": os.environ.get("CARBOY_RELEASE"),
     }
 
 

@@ -11,6 +11,8 @@ from carboy.applier.host import Host
 from carboy.applier.resource import Drift, Resource
 from tests.support.controller import Controller
 
+HOLDER = {"who": "me", "where": "here", "since": "now", "run": "r1"}
+
 
 @pytest.fixture
 def controller() -> Iterator[Controller]:
@@ -25,7 +27,7 @@ def host(tmp_path: Path, controller: Controller) -> Host:
     """A host whose whole world lies below a temporary folder."""
     root = tmp_path / "root"
     root.mkdir()
-    return Host(controller.stream, root=str(root), holder={"who": "me", "where": "here", "since": "now", "run": "r1"})
+    return Host(controller.stream, root=str(root), args={"run": "r1", "holder": HOLDER})
 
 
 def converge(host: Host, resource: Resource) -> Drift:

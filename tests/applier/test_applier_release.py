@@ -36,8 +36,8 @@ def venv(host: Host, controller: Controller) -> Venv:
 def declare(controller: Controller, venv: Venv, tree: dict[str, str] = TREE, **more: Any) -> Release:
     """A release of a tree, with one file beside it."""
     entries = [
-        [name, "0755" if name.startswith("bin/") else "0644", controller.offer(text.encode()).sha256]
-        for name, text in sorted(tree.items())
+        [name, "0755" if name.startswith("bin/") else "0644", blob.sha256, blob.size]
+        for name, blob in ((name, controller.offer(text.encode())) for name, text in sorted(tree.items()))
     ]
     manifest = controller.offer(json.dumps(entries).encode())
     files = {
@@ -113,6 +113,20 @@ def test_a_release_without_its_record_is_built_again(host: Host, controller: Con
     assert release.drift(host)
     converge(host, release)
     assert not release.drift(host)
+
+
+def test_a_release_that_leads_to_other_packages_is_built_again(host: Host, controller: Controller, venv: Venv) -> None:
+    """A release whose link was turned to another venv does not count; the next one has the venv that it wants."""
+    release = declare(controller, venv)
+    converge(host, release)
+    store = Store(host, "app")
+    other = fill(host.at("/srv/app/venvs/other"), {"carboy.json": '{"blobs": []}', "bin/python": ""})
+    link(store.path(store.all()[0]) / "venv", str(other))
+    assert store.find(release.digest) is None
+    converge(host, release)
+    assert not release.drift(host)
+    found = store.find(release.digest)
+    assert found and (store.path(found) / "venv").resolve() == host.at(venv.path(host)).resolve()
 
 
 def test_a_failing_check_leaves_no_release(host: Host, controller: Controller, venv: Venv) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
+from itertools import count
 
 import pytest
 
 from carboy.applier.host import STATE, Host
-from carboy.applier.prune import forget, prune
+from carboy.applier.prune import amount, forget, prune
 from carboy.applier.store import Store
-from tests.support.trees import fill
+from tests.support.trees import fill, snapshot
 
 
 @pytest.fixture
@@ -92,7 +96,7 @@ def test_prune_keeps_the_last_healthy_ones(store: Store) -> None:
     served(store, 1, 2, 3, 4, 5)
     said = prune(store, release(5), keep=2)
     assert left(store) == [release(4), release(5)]
-    assert said == "0.0 MB of old releases and venvs"
+    assert said.startswith("5 releases and 0 venvs: 0.")
 
 
 def test_failed_releases_do_not_use_up_the_number_to_keep(store: Store) -> None:
@@ -118,12 +122,69 @@ def test_unfinished_folders_go(store: Store) -> None:
     assert (left(store), left(store, "venvs")) == ([release(1)], ["v1"])
 
 
+def killed_while_pruning(store: Store, steps: int) -> bool:
+    """Prune in a process that is killed after so many removals; whether it came that far."""
+    child = os.fork()
+    if not child:
+        left = iter(range(steps))
+        sys.addaudithook(
+            lambda event, _: os._exit(9) if event in ("os.remove", "os.rmdir") and next(left, None) is None else None
+        )
+        prune(store, release(3), keep=2)
+        os._exit(0)
+    return bool(os.waitpid(child, 0)[1])
+
+
+def test_a_kill_in_the_middle_leaves_nothing_that_looks_complete(store: Store) -> None:
+    """At each single removal: what stays is whole, what is marked complete is whole, and the next one ends it."""
+    add(store, release(8), venv="v2")
+    served(store, 1, 8, 2, 3)
+    shutil.copytree(store.home, store.home.with_name("whole"), symlinks=True)
+    for steps in count():
+        shutil.rmtree(store.home)
+        shutil.copytree(store.home.with_name("whole"), store.home, symlinks=True)
+        killed = killed_while_pruning(store, steps)
+        assert {release(2), release(3)} <= set(store.all())
+        for name in store.all():
+            assert {"release.json", "venv", "tree", "tree/app.py"} <= set(snapshot(store.path(name)))
+            assert {"carboy.json", "bin/python"} <= set(snapshot((store.path(name) / "venv").resolve()))
+        for mark in store.home.glob("venvs/*/carboy.json"):
+            assert (mark.parent / "bin/python").exists()
+        prune(store, release(3), keep=2)
+        assert (left(store), left(store, "venvs")) == ([release(2), release(3)], ["v1"])
+        if not killed:
+            break
+    assert steps > 20
+
+
+def test_the_venv_that_a_release_was_built_with_stays(store: Store) -> None:
+    """If somebody turned a link, neither the venv that it leads to nor the one that belongs there goes."""
+    add(store, release(8), venv="v2")
+    fill(store.home / "venvs/other", {"carboy.json": "{}"})
+    fill(store.home / "venvs/unused", {"carboy.json": "{}"})
+    (store.path(release(8)) / "venv").unlink()
+    (store.path(release(8)) / "venv").symlink_to("../../venvs/other")
+    prune(store, release(8), keep=2)
+    assert left(store, "venvs") == ["other", "v2"]
+
+
+def test_what_is_freed_is_counted_once(store: Store) -> None:
+    """Two names of one file are one file; one whose other name stays frees nothing but that name."""
+    folder = store.home / "venvs/links"
+    fill(folder, {"a": "x" * 100_000, "kept": "x" * 100_000})
+    (folder / "b").hardlink_to(folder / "a")
+    (store.home / "elsewhere").hardlink_to(folder / "kept")
+    size, inodes = amount([folder])
+    assert (100_000 <= size < 150_000, inodes) == (True, 2)
+
+
 def test_venvs_and_bytes_that_nothing_uses_go(store: Store, host: Host) -> None:
     """A venv goes with its last release; shipped bytes stay only if a venv that stays was made of them."""
     add(store, release(8), venv="v2")
     fill(host.at(STATE), {"blobs/blob-v1": "", "blobs/blob-v2": "", "blobs/tree-file": "", "blobs/x.part": ""})
-    served(store, 1, 8)
-    prune(store, release(8), keep=1)
+    add(store, release(9), venv="v2")
+    served(store, 1, 8, 9)
+    prune(store, release(9), keep=2)
     forget(host, store.app)
     assert left(store, "venvs") == ["v2"]
     assert [path.name for path in (host.at(STATE) / "blobs").iterdir()] == ["blob-v2"]

@@ -111,3 +111,13 @@ def test_the_events_begin_with_a_line_of_their_own() -> None:
     os.close(writer)
     with os.fdopen(reader, "rb") as lines:
         assert MARKER in lines.read().decode().splitlines()
+
+
+def test_a_full_disk_does_not_silence_a_run(host: Host, controller: Controller) -> None:
+    """What no longer fits into the run file still reaches the controller."""
+    with open("/dev/full", "w") as full:
+        host.stream.record = full
+        host.stream.emit("end", exit=1)
+        host.stream.record = None
+    controller.close()
+    assert [event["event"] for event in controller.events] == ["end"]

@@ -92,7 +92,7 @@ def test_needs_come_one_after_the_other(host: Host, venv: Venv) -> None:
     assert [next(iter(need)) for need in first] == ["installer", "wheels"]
     host.fetch(first)
     second = list(venv.lacks(host))
-    assert [list(need) for need in second] == [["blob"], ["blob"]]
+    assert [list(need) for need in second] == [["blob", "size"], ["blob", "size"]]
     host.fetch(second)
     assert list(venv.lacks(host)) == []
 

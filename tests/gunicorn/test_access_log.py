@@ -25,6 +25,7 @@ TYPES: dict[str, tuple[type, ...]] = {
     "user_agent": (str, type(None)),
     "x_tracking_id": (str, type(None)),
     "request_time": (float,),
+    "release": (str, type(None)),
 }
 FIELDS = list(TYPES)
 TRACKED = "X-Tracking-Id: "
@@ -78,6 +79,7 @@ def test_fields(stopped: Gunicorn) -> None:
         "referer": "https://a.example/b",
         "user_agent": "probe/1",
         "x_tracking_id": "plain",
+        "release": "20261122T153600Z-1e63d68b",
     }
 
 

@@ -15,7 +15,7 @@ from carboy import hostkeys
 from carboy.applier.resource import Resource
 from carboy.catalog import Catalog
 from carboy.inventory import Host
-from carboy.payload import pack
+from carboy.payload import pack, repairs
 from carboy.remote import Answer, Event, conduct
 from carboy.run import Supply, holder
 from tests.support.ssh_server import SshServer, environment
@@ -92,10 +92,12 @@ class Deploy:
         """Run once; returns the exit code and keeps the events."""
         self.events = []
         catalog = Catalog.of(("test", resource) for resource in resources)
-        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), "repairs": [], **args}
         modules = tuple({type(resource).__module__.rpartition(".")[2] for resource in resources})
+        code = repairs("apply", modules)
+        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), "repairs": [code.sha256], **args}
         payload = moved(
-            pack("apply", {"app": "probe", "run": "r1", "holder": holder("r1"), **given}, modules), self.root
+            pack("apply", {"app": "probe", "verb": "deploy", "run": "r1", "holder": holder("r1"), **given}, modules),
+            self.root,
         )
 
         def keep(event: Event) -> None:
@@ -103,7 +105,8 @@ class Deploy:
             if sink:
                 sink(event)
 
-        return conduct(self.host, payload, self.answer or Supply(catalog.blobs), keep)
+        supply = Supply({**catalog.blobs, code.sha256: code.data})
+        return conduct(self.host, payload, self.answer or supply, keep)
 
     @property
     def statuses(self) -> dict[str, str]:

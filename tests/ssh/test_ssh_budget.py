@@ -114,10 +114,11 @@ def test_the_real_catalog_fits_the_budget(declared: Declaration) -> None:
     [
         ("inspect", {"verb": "status"}),
         ("inspect", {"verb": "history"}),
+        ("attach", {"verb": "attach", "name": "last"}),
         ("rollback", {"to": "", "check": False, "wait": 0, "policy": {"watch": 1.0, "keep": 5}}),
         ("logs", {"file": "/var/log/hello/error.log", "follow": True, "lines": 50}),
     ],
-    ids=["status", "history", "rollback", "logs"],
+    ids=["status", "history", "attach", "rollback", "logs"],
 )
 def test_every_other_verb_fits_the_budget(declared: Declaration, module: str, args: dict[str, Any]) -> None:
     """status, history, rollback and logs send 20 kB at most."""

@@ -205,9 +205,7 @@ def _answer_http(web: socket.socket) -> None:
         line.sendall(b"HTTP/1.1 400 Bad Request\r\nServer: web\r\n\r\n")
 
 
-def test_no_stall_and_no_endless_wait(target: Host) -> None:
-    """Nagle is off, keepalives are sent, and a dead peer is noticed within half a minute."""
+def test_no_stall(target: Host) -> None:
+    """Nagle is off: a command must not wait 40 ms for an acknowledgement."""
     with Connection(target) as connection:
-        line = connection._fabric.transport.sock
-        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert 0 < line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 30_000
+        assert connection._fabric.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Thread
@@ -24,6 +24,7 @@ class Counts:
 
     connections: int = 0
     channels: int = 0
+    questions: int = 0
     commands: list[str] = field(default_factory=list)
     stdin: bytes = b""
 
@@ -43,6 +44,11 @@ class SshServer:
         self.noise = b""
         self.cut_at = ""
         """At a "channel" or an "exec", instead of granting it."""
+        self.frozen_at = ""
+        """At a "login", a "channel", an "exec", a "question" or the next "bytes": nothing is answered, nor ended."""
+        self.asked: Callable[[int], None] = lambda _: None
+        """Called with the number of questions so far whether anybody is there."""
+        self._thaw = Event()
         self.counts = Counts()
         self.processes: list[subprocess.Popen[bytes]] = []
         self._transports: list[paramiko.Transport] = []
@@ -55,6 +61,7 @@ class SshServer:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+        self._thaw.set()
         self.cut()
         for process in self.processes:
             process.wait(timeout=20)
@@ -63,6 +70,11 @@ class SshServer:
         """Drop every connection, as a network does: nobody says goodbye to the commands or to the client."""
         for transport in self._transports:
             transport.close()
+
+    def pass_by(self, moment: str) -> None:
+        """Go on, unless the server is to be frozen here."""
+        if self.frozen_at == moment:
+            self._thaw.wait()
 
     def end_sessions(self) -> None:
         """Drop every connection and kill all that their sessions still run, as a reboot of sshd's slice does."""
@@ -115,6 +127,7 @@ class SshServer:
     def _feed(self, channel: paramiko.Channel, stdin: IO[bytes]) -> None:
         counts = self.counts
         while data := channel.recv(CHUNK):
+            self.pass_by("bytes")
             counts.stdin += data
             if not _send(stdin.write, data) or not _send(lambda _: stdin.flush(), b"x"):
                 break
@@ -131,15 +144,25 @@ class _Session(paramiko.ServerInterface):
         return "publickey"
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:  # noqa: ARG002
+        self.server.pass_by("login")
         return AUTH_SUCCESSFUL if key == self.server.accepted else AUTH_FAILED
 
+    def check_global_request(self, kind: str, msg: paramiko.Message) -> bool:  # noqa: ARG002
+        self.server.pass_by("question")
+        self.server.pass_by("bytes")
+        self.server.counts.questions += 1
+        self.server.asked(self.server.counts.questions)
+        return False
+
     def check_channel_request(self, kind: str, chanid: int) -> int:  # noqa: ARG002
+        self.server.pass_by("channel")
         self.server.counts.channels += 1
         if self.server.cut_at == "channel":
             self.server.cut()
         return OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self.server.pass_by("exec")
         self.server.counts.commands.append(command.decode())
         if self.server.cut_at == "exec":
             self.server.cut()

@@ -7,19 +7,6 @@ from carboy.verify.target import Target
 
 
 def test_processes(target: Target) -> None:
-    """Folder, interpreter, packages and environment of each process are those of the release."""
-    venv = target.output("readlink -f %s", f"{target.folder}/venv")
-    wanted = {
-        "folder": f"{target.folder}/tree",
-        "interpreter": f"{target.folder}/venv/bin/python",
-        "release": target.folder.rpartition("/")[2],
-        "foreign": [],
-    }
-    processes = target.ask("look.processes", target.unit)
-    judge.holds(len(processes) > 1, f"{target.unit} has {len(processes)} processes, not a main one and workers")
-    for process in processes:
-        foreign = [file for file in process["files"] if not file.startswith((venv, target.folder))]
-        found = {"folder": process["cwd"], "interpreter": process["argv"][0], "release": process["release"]}
-        judge.same(
-            {**found, "foreign": foreign}, wanted, f"process {process['pid']}", f"systemctl restart '{target.unit}'"
-        )
+    """Release id, interpreter, packages, folder and unit of each process are those of the release."""
+    findings = target.ask("coherence.findings", target.app.home, target.folder.rpartition("/")[2], target.unit)
+    judge.none(findings, "not of one release", f"{target.repair}, or on the host: systemctl restart '{target.unit}'")

@@ -24,11 +24,12 @@ FIELDS = {
     "user_agent",
     "x_tracking_id",
     "request_time",
+    "release",
 }
 
 
 def test_access_lines(target: Target) -> None:
-    """Each access line is a JSON object with exactly the twelve fields."""
+    """Each access line is a JSON object with exactly the thirteen fields."""
     target.answers()
     log = f"{target.app.logs}/access.log"
     lines = target.output("tail -n %s -- %s", str(LINES), log).splitlines()

@@ -47,7 +47,7 @@ def stale_bytecode(folder: str) -> list[str]:
 def changed_files(release: str) -> list[str]:
     """Files of a release's tree that are not what its manifest says."""
     tree = Path(release, "tree")
-    wanted = {path: digest for path, _, digest in json.loads(Path(release, "manifest.json").read_text())}
+    wanted = {path: digest for path, _, digest, *_ in json.loads(Path(release, "manifest.json").read_text())}
     files = (path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     found = {str(path.relative_to(tree)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     return sorted(path for path in {*wanted, *found} if wanted.get(path) != found.get(path))

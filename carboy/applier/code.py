@@ -1,0 +1,26 @@
+"""The part of the applier that only repairs need: it follows when there is something to repair."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from itertools import filterfalse
+from typing import Iterator, List
+
+from carboy.applier.host import Host
+from carboy.applier.resource import Need
+
+
+def lacks(host: Host) -> Iterator[Need]:
+    """What has to be fetched before `load`."""
+    return filterfalse(host.has, _needs(host))
+
+
+def load(host: Host) -> None:
+    """Make the modules that have arrived importable, by what `loader` takes them from."""
+    for need in _needs(host):
+        host.args["modules"].update(json.loads(zlib.decompress(host.blob(need).read_bytes())))
+
+
+def _needs(host: Host) -> List[Need]:
+    return [{"blob": digest} for digest in host.args["repairs"]]

@@ -1,0 +1,231 @@
+"""A failure explained: what the probe, systemd, the app, the kernel and the disks say, and the likely cause."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import textwrap
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Dict, Optional
+
+from carboy.applier.causes import likely
+from carboy.applier.excerpt import Excerpt, excerpt
+from carboy.applier.host import Host
+from carboy.applier.probe import Answer
+from carboy.applier.resource import Failure
+from carboy.applier.space import room
+from carboy.applier.units import Units
+from carboy.applier.waiting import unanswered
+
+PROPERTIES = (
+    "ActiveState,Result,ExecMainCode,ExecMainStatus,MainPID,NRestarts,FragmentPath,ExecStart,ControlGroup,MemoryMax,"
+    "ReadWritePaths"
+)
+CGROUPS = ("/sys/fs/cgroup%s/memory.events", "/sys/fs/cgroup/memory%s/memory.oom_control")
+# What is worth reading of systemd's own words; how the app died only if its state is of a later start.
+REASONS = re.compile("Failed to (?!start)|Failed at step|OOM killer")
+DEATHS = re.compile(REASONS.pattern + "|Main process exited")
+SETTLE_SECONDS = 2.0
+JOURNAL_LINES = 200
+LOG_BYTES = 1 << 16
+# A release may have served for days: what its log said then is no answer.
+RECENT_SECONDS = 600.0
+WIDTH = 100
+Shown = Dict[str, str]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of a unit that is not well."""
+
+    gate: Dict[str, Any]
+    shown: Shown
+    log: Excerpt
+    answer: Optional[Answer] = None
+    kernel: str = ""
+    kills: int = 0
+    room: "tuple[str, ...]" = ()
+    waits: str = ""
+
+
+def failure(units: Units, unit: str, what: str, answer: Optional[Answer] = None) -> Failure:
+    """The whole failure: `what` with the likely cause, the facts, and what to do next."""
+    look = "journalctl -u %s -n 100" % unit if "-candidate@" in unit else "tail -n 100 %s" % _error_log(units)
+    try:
+        case = read(units, unit, answer)
+        cause = likely(symptoms(case))
+        what = "%s: %s" % (what, cause.words) if cause.words else what
+        hint = "%s; more: %s" % (cause.remedy.replace("<app>", units.store.app), cause.look or look)
+        return Failure(what, details=facts(case), hint=hint)
+    except Exception as problem:
+        # The way back must not end here because something could not be explained.
+        return Failure(what, details="the facts could not be had: %r" % problem, hint="see: " + look)
+
+
+def read(units: Units, unit: str, answer: Optional[Answer]) -> Case:
+    """Ask the host for all that may tell something."""
+    host, release = units.store.host, unit.partition("@")[2][: -len(".service")]
+    shown, log = _settled(units, unit, answer)
+    return Case(
+        gate=units.store.record(release).get("gate", {}),
+        shown=shown,
+        log=excerpt(log, str(units.store.path(release))),
+        answer=answer,
+        kernel=_kernel(host, unit, _since(shown)),
+        kills=_kills(host, shown),
+        room=tuple(room(host, log, *shown["ReadWritePaths"].split())),
+        waits=", ".join(unanswered(host, shown["MainPID"])),
+    )
+
+
+def facts(case: Case) -> str:
+    """What a person should see, each fact only where it tells something."""
+    lines = [_probe(case.answer), _unit(case.shown), *case.log.lines]
+    lines.append("waits: no connection yet to %s" % case.waits if case.waits else "")
+    lines.append("memory: %d killed, limit %s" % (case.kills, _limit(case.shown) or "none") if case.kills else "")
+    lines.append("kernel: " + case.kernel if case.kernel else "")
+    return "\n".join(line for line in (*lines, *case.room) if line)
+
+
+def symptoms(case: Case) -> str:
+    """What the table of causes is read with: a line for each, by name."""
+    health, answer = case.gate.get("health", ""), case.answer
+    # Sure is only what ended the app, or the request: apps also log exceptions that they then cope with.
+    sure = "exit status" in _unit(case.shown) or (answer and answer.status == 500)
+    argv = re.search(r"argv\[\]=(.*?) ;", case.shown["ExecStart"])
+    named = [
+        *(("full", line.split(": ")[1]) for line in case.room if ": 0 MB" in line or " 0 inodes" in line),
+        ("memory", _starved(case)),
+        ("wsgi", argv[1].split()[-1] if argv else ""),
+        ("unit", _unit(case.shown)),
+        ("waits", case.waits),
+        ("patience", "%g s" % case.gate.get("start_timeout", 0)),
+        ("probe", "%d %s" % (answer.status, health) if answer and answer.status else answer and answer.error),
+        *(("log", line) for line in case.log.lines),
+        ("frame", case.log.frame),
+        ("said" if sure else "heard", case.log.said),
+        ("place", case.log.place),
+    ]
+    return "\n".join("%s: %s" % pair for pair in named if pair[1])
+
+
+def _settled(units: Units, unit: str, answer: Optional[Answer]) -> "tuple[Shown, str]":
+    """The unit's state and log; after a connection that broke, once gunicorn has said what became of its worker."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        shown = _show(units.store.host, unit)
+        log = _log(units, unit, shown)
+        broke = answer and answer.error and "nothing within" not in answer.error
+        if not broke or shown["ActiveState"] != "active" or "Worker (pid:" in log or time.monotonic() > until:
+            return shown, log
+        time.sleep(0.1)
+
+
+def _show(host: Host, unit: str) -> Shown:
+    text = host.run("systemctl", "show", "--property", PROPERTIES, "--", unit)
+    found = dict(line.partition("=")[::2] for line in text.splitlines())
+    return {name: found.get(name, "") for name in PROPERTIES.split(",")}
+
+
+def _log(units: Units, unit: str, shown: Shown) -> str:
+    """What was said by the unit, and of it by systemd, since it was started; a candidate says all to the journal."""
+    host, since = units.store.host, _since(shown)
+    # What was said just before a death may not be written yet.
+    host.call("journalctl", "--sync")
+    # By both names: who dies at once, as where the sandbox cannot be made, is gone before its unit can be looked up.
+    lines = _journal(host, since, "_SYSTEMD_UNIT=" + unit, "+", "UNIT=" + unit).splitlines()
+    reasons = REASONS if shown["NRestarts"] in ("", "0") else DEATHS
+    said = "\n".join(line for line in lines if unit not in line or reasons.search(line)).replace(unit + ": ", "")
+    return said if "-candidate@" in unit else "%s\n%s" % (said, _recent(_error_log(units), since))
+
+
+def _journal(host: Host, since: float, *match: str) -> str:
+    command = ("journalctl", "-q", "-o", "cat", "-n", str(JOURNAL_LINES), "--since=@%d" % since)
+    return host.call(*command, *match).stdout
+
+
+def _error_log(units: Units) -> Any:
+    return units.store.host.at("/var/log/%s/error.log" % units.store.app)
+
+
+def _recent(path: Any, since: float) -> str:
+    """The end of a log of gunicorn's, from the first line that is not older; what lies between two has no time."""
+    if not path.exists():
+        return ""
+    with open(path, "rb") as log:
+        log.seek(-min(LOG_BYTES, path.stat().st_size), os.SEEK_END)
+        lines = log.read().decode("utf-8", "replace").splitlines()
+    old = [at for at, line in enumerate(lines) if 0 < _time(line) < int(since)]
+    later = [at for at, line in enumerate(lines) if _time(line) and at > max(old, default=-1)]
+    return "\n".join(lines[later[0] :]) if later else ""
+
+
+def _time(line: str) -> float:
+    stamp = re.match(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})\]", line)
+    return datetime.strptime(stamp[1], "%Y-%m-%d %H:%M:%S %z").timestamp() if stamp else 0.0
+
+
+def _since(shown: Shown) -> float:
+    """When this try began: its unit file is made anew, while each restart after a crash is a new start."""
+    path = shown["FragmentPath"]
+    return max(os.stat(path).st_mtime if os.path.exists(path) else 0.0, time.time() - RECENT_SECONDS)
+
+
+def _kernel(host: Host, unit: str, since: float) -> str:
+    """The line about a process of this unit that was killed for want of memory."""
+    said = _journal(host, since, "_TRANSPORT=kernel").splitlines()
+    mine = [at for at, line in enumerate(said) if line.startswith("oom-kill:") and "/%s," % unit in line]
+    killed = (re.match(r".*Killed process.*?anon-rss:\w+", line) for line in said[mine[-1] :]) if mine else ()
+    return next((found[0] for found in killed if found), "")
+
+
+def _kills(host: Host, shown: Shown) -> int:
+    """How often the kernel killed in the unit's group, which is there as long as the unit runs."""
+    for pattern in CGROUPS:
+        path = host.at(pattern % shown["ControlGroup"])
+        found = re.search(r"^oom_kill (\d+)", path.read_text(), re.MULTILINE) if path.exists() else None
+        if found and shown["ControlGroup"]:
+            return int(found[1])
+    return 0
+
+
+def _probe(answer: Optional[Answer]) -> str:
+    if not answer:
+        return ""
+    body = re.sub(r"(?s)<title>.*?</title>|<[^>]*>", " ", answer.body)
+    words = "%d %s" % (answer.status, body) if answer.status else answer.error
+    return "probe: " + textwrap.shorten(words, WIDTH, placeholder=" ...")
+
+
+def _unit(shown: Shown) -> str:
+    """The unit's state, unless all is well with it."""
+    status, code = int(shown["ExecMainStatus"] or 0), shown["ExecMainCode"]
+    ended = {"1": "exit status %d" % status, "2": _killed(status), "3": _killed(status)}.get(code, "")
+    restarts = "restarts: %s" % shown["NRestarts"] if shown["NRestarts"] not in ("", "0") else ""
+    if shown["ActiveState"] == "active" and not restarts:
+        return ""
+    result = "unit: %s (%s)" % (shown["ActiveState"], shown["Result"])
+    return ", ".join(part for part in (result, ended, restarts) if part)
+
+
+def _killed(number: int) -> str:
+    known = {each.value: each.name for each in signal.Signals}
+    return "killed by %s" % known.get(number, "signal %d" % number)
+
+
+def _limit(shown: Shown) -> str:
+    return "%d MB" % (int(shown["MemoryMax"]) >> 20) if shown["MemoryMax"].isdigit() else ""
+
+
+def _starved(case: Case) -> str:
+    """Whether the kernel killed for want of memory, as far as anybody says so."""
+    limit = _limit(case.shown)
+    sure = case.shown["Result"] == "oom-kill" or case.kernel or case.kills
+    if sure:
+        return "killed at %s" % limit if limit and not case.kernel.startswith("Out of memory") else "killed"
+    killed = "killed by SIGKILL" in _unit(case.shown) and case.shown["Result"] != "timeout"
+    suspect = killed or any("sent SIGKILL" in line for line in case.log.lines)
+    return "suspect at %s" % limit if suspect and limit else ""

@@ -1,0 +1,118 @@
+"""The watch over a release that has joined: its health, its restarts, and its errors in the access log."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Optional
+
+from carboy.applier import probe, systemd
+from carboy.applier.explain import failure
+from carboy.applier.policy import Policy
+from carboy.applier.receipt import AFTER, Prober
+from carboy.applier.units import Units
+
+ANSWER_SECONDS = 5.0
+PAUSE_SECONDS = 0.1
+AFTER_SECONDS = 1.0
+FEWEST_ERRORS = 5
+STATUS = re.compile(rb'"status_code": (\d)')
+
+
+class Watch:
+    """Begins when it is made; each look raises `Failure` on a breach."""
+
+    def __init__(self, units: Units, release: str, policy: Policy, prober: Optional[Prober] = None) -> None:
+        self.units, self.release, self.policy, self.prober = units, release, policy, prober
+        self.host = units.store.host
+        self.gate = units.store.record(release)["gate"]
+        self.unit = units.instance(release)
+        self.answers = Answers(self.host.at("/var/log/%s/access.log" % units.store.app), release)
+        self.restarts = self._shown()["NRestarts"]
+        self.until = time.monotonic() + policy.watch
+
+    def beside(self) -> None:
+        """Look until the time is over, while others still serve and could at once serve alone again."""
+        while time.monotonic() < self.until:
+            # On its own socket: the others would answer some public questions, and may not know its health path.
+            self._look(self.units.probe_address(self.release))
+            time.sleep(PAUSE_SECONDS)
+        self._stayed_up()
+
+    def alone(self, stopping: "subprocess.Popen[bytes]") -> None:
+        """Look until the others are gone and the time is over; in the end at the public socket."""
+        gone = False
+        while not gone or time.monotonic() < self.until:
+            if not gone and stopping.poll() is not None:
+                gone = True
+                self._begin_after()
+            self._look(probe.address(self.gate["listen"]) if gone else self.units.probe_address(self.release))
+            time.sleep(PAUSE_SECONDS)
+        if self.prober:
+            # The last requests may still be under way: only their end tells.
+            self.prober.stop()
+        self._heed(self.prober)
+        self._stayed_up()
+
+    def _begin_after(self) -> None:
+        """A receipt has a phase of its own for the time when the release serves alone."""
+        if self.prober:
+            self.prober.phase(AFTER)
+            self.until = max(self.until, time.monotonic() + AFTER_SECONDS)
+
+    def _look(self, where: probe.Address) -> None:
+        answer = probe.ask(where, self.gate["health"], ANSWER_SECONDS)
+        if not answer.healthy:
+            raise failure(self.units, self.unit, "not healthy after the switch", answer)
+        errors, total = self.answers.count()
+        if errors >= FEWEST_ERRORS and 100 * errors > self.policy.max_errors * total:
+            raise failure(
+                self.units,
+                self.unit,
+                "%d of its %d answers since it joined were errors of the server" % (errors, total),
+            )
+        self._heed(self.prober)
+
+    def _heed(self, prober: Optional[Prober]) -> None:
+        failed = prober.failures() if prober else []
+        if failed:
+            raise failure(self.units, self.unit, "the receipt has a failed request: %s" % failed[0])
+
+    def _stayed_up(self) -> None:
+        shown = self._shown()
+        if (shown["ActiveState"], shown["NRestarts"]) != ("active", self.restarts):
+            raise failure(self.units, self.unit, "%s did not stay up" % self.unit)
+
+    def _shown(self) -> "dict[str, str]":
+        return systemd.show(self.host, self.unit)[self.unit]
+
+
+class Answers:
+    """The answers of one release to the public, counted in the access log from now on."""
+
+    def __init__(self, log: Path, release: str) -> None:
+        self.log = log
+        self.mark = b'"release": "%s"' % release.encode()
+        self.errors = self.total = 0
+        self.at = log.stat().st_size if log.exists() else 0
+        self.rest = b""
+
+    def count(self) -> "tuple[int, int]":
+        """Errors (status 5xx) and all answers so far; a rotation in between loses at most what was not read yet."""
+        if self.log.exists():
+            self._read()
+        return self.errors, self.total
+
+    def _read(self) -> None:
+        with open(self.log, "rb") as log:
+            size = log.seek(0, 2)
+            log.seek(self.at if size >= self.at else 0)
+            *lines, self.rest = (self.rest + log.read()).split(b"\n")
+            self.at = log.tell()
+        # Carboy's own questions are none of the public's.
+        ours = [STATUS.search(line) for line in lines if self.mark in line and b"carboy-probe" not in line]
+        statuses = [found[1] for found in ours if found]
+        self.errors += statuses.count(b"5")
+        self.total += len(statuses)
