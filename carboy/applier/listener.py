@@ -37,8 +37,11 @@ def open_for(units: Units, release: str, running: List[str]) -> bool:
         host.say("what serves holds the public address: stopping it first")
         host.run("systemctl", "stop", *running)
     if not running or host.call(*start).returncode:
-        said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
         listen = units.store.record(release)["gate"]["listen"]
+        if not listen.startswith("/"):
+            _bind(listen)
+        host.call("journalctl", "--sync")
+        said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
         raise Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
     return False
 

@@ -59,5 +59,7 @@ def newest(host: Host, files: Iterable[str]) -> float:
 
 def last_lines(host: Host, shown: Dict[str, str], count: int = 30) -> str:
     """The last lines a unit wrote to the journal since it was started last, given what `show` says of it."""
+    # What was said just before the end may not be written yet.
+    host.call("journalctl", "--sync")
     match = "_SYSTEMD_INVOCATION_ID=" + shown.get("InvocationID", "none")
     return host.call("journalctl", "-q", "-o", "cat", "-n", str(count), match).stdout.rstrip()
