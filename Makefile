@@ -1,11 +1,12 @@
 # `make demo` and `make test` do all the set-up they need; see scripts/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench clean clean-hosts
+.PHONY: help setup demo test bench soak clean clean-hosts
 
 help:
 	@echo "make demo         set up, start the sandbox, deploy the app to it"
 	@echo "make test         set up, then lint, type-check and run all tests"
 	@echo "make bench        measure deploys against the time of plain ssh"
+	@echo "make soak         kill deploys at every point for half an hour (SECONDS=...)"
 	@echo "make clean-hosts  remove all containers of this checkout"
 	@echo "make clean        remove those, the virtual environment and all caches of this checkout"
 
@@ -25,6 +26,9 @@ test: setup
 
 bench: setup
 	@.venv/bin/python -m benchmarks
+
+soak: setup
+	@.venv/bin/python -m tests.soak $(SECONDS)
 
 clean-hosts:
 	@if [ -x .venv/bin/python ]; then .venv/bin/python -m carboy.sandbox clean; fi

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any
 
 from carboy.applier.stream import MARKER
@@ -20,6 +22,7 @@ Need = dict[str, Any]
 Answer = Callable[[Need], bytes]
 NOISE_LINES = 5
 PIECE = 1 << 18
+BUSY_SECONDS = 5
 DEFAULT_PYTHON = "python3"
 INSTALL_PYTHON = (
     "apt-get -qq -o DPkg::Lock::Timeout=120 update; apt-get -qq -o DPkg::Lock::Timeout=120 install -y python3"
@@ -123,7 +126,9 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     """Send what the host asked for; if something cannot be had, the host gets nothing and changes nothing."""
     try:
         for need in needs:
-            data = answer(need)
+            # Bytes are at hand; a question about packages may take minutes.
+            with nullcontext() if "blob" in need else _busy(channel):
+                data = answer(need)
             channel.sendall(b"%d\n" % len(data))
             # In pieces, because paramiko copies all that is left with every packet it sends.
             for at in range(0, len(data), PIECE):
@@ -134,6 +139,26 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     except (OSError, EOFError):
         # The host went away; reading its last events tells why.
         return
+
+
+@contextmanager
+def _busy(channel: paramiko.Channel) -> Iterator[None]:
+    """Tell the host every few seconds that its answer is being looked for: it gives up on whoever is silent."""
+    found = threading.Event()
+
+    def tell() -> None:
+        with suppress(OSError, EOFError):
+            while not found.wait(BUSY_SECONDS):
+                channel.sendall(b"\n")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        found.set()
+        # Never between the lines of an answer.
+        teller.join()
 
 
 def _install_python(connection: Connection) -> None:

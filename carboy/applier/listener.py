@@ -12,6 +12,13 @@ from carboy.applier import probe, systemd
 from carboy.applier.resource import Failure
 from carboy.applier.units import Units
 
+OPEN, OPEN_ALONE = 0, 3
+# One command, which goes on to its end if the run is killed: in between nobody new is let in.
+REOPEN = """systemctl stop "$0"
+systemctl start "$0" && exit 0
+[ $# -gt 0 ] && systemctl stop "$@" && systemctl start "$0" && exit 3
+exit 1"""
+
 
 def moves(units: Units, release: str) -> bool:
     """Whether a release wants another public socket: its unit says other things than the installed one."""
@@ -19,31 +26,33 @@ def moves(units: Units, release: str) -> bool:
     return place.exists() and systemd.said(place) != systemd.said(own)
 
 
-def close(units: Units, release: str) -> None:
-    """Take the public socket down to have it as the release wants it; what runs keeps the old one until it ends."""
-    own, place = _unit(units, release)
-    claim(own, place)
-    units.store.host.run("systemctl", "stop", units.socket)
+def check(units: Units, release: str) -> None:
+    """Raise `Failure` if the public socket cannot be had as a release wants it."""
+    claim(*_unit(units, release))
 
 
 def open_for(units: Units, release: str, running: List[str]) -> bool:
-    """Start the public socket, which needs to know a release; False if what ran held its address and had to end."""
+    """Open the public socket anew, which needs to know a release; False if what ran held its address and had to end.
+
+    Where it moves, what runs keeps the old one until it ends.
+    """
     host = units.store.host
     units.choose(release)
-    start = ("systemctl", "start", units.socket)
-    if not host.call(*start).returncode:
-        return True
-    if running:
-        host.say("what serves holds the public address: stopping it first")
-        host.run("systemctl", "stop", *running)
-    if not running or host.call(*start).returncode:
-        listen = units.store.record(release)["gate"]["listen"]
-        if not listen.startswith("/"):
-            _bind(listen)
-        host.call("journalctl", "--sync")
-        said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
-        raise Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
-    return False
+    done = host.call("sh", "-c", REOPEN, units.socket, *running).returncode
+    if done not in (OPEN, OPEN_ALONE):
+        raise _unopened(units, release)
+    if done == OPEN_ALONE:
+        host.say("what served held the public address and was stopped")
+    return done == OPEN
+
+
+def _unopened(units: Units, release: str) -> Failure:
+    host, listen = units.store.host, units.store.record(release)["gate"]["listen"]
+    if not listen.startswith("/"):
+        _bind(listen)
+    host.call("journalctl", "--sync")
+    said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
+    return Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
 
 
 def claim(new: Path, old: Path) -> None:

@@ -41,7 +41,7 @@ def _switch(host: Host, args: Arguments) -> None:
         host.stream.emit("plan", release=switch.release, before=switch.previous, diff=diff)
     if args["check"]:
         return
-    if switch.before.serving == [switch.release] == [switch.before.chosen]:
+    if switch.before.serving == [switch.release] == [switch.before.chosen] == [store.current()]:
         host.say("%s already serves" % switch.release)
         return
     doubt = _doubt(store, switch.release)
@@ -63,8 +63,11 @@ def _doubt(store: Store, release: str) -> str:
 def _target(store: Store, wanted: str) -> str:
     if wanted:
         return _named(store, wanted)
-    state = Units(store).read()
-    earlier = [name for name in store.healthy() if name not in ([state.chosen] if state.chosen else state.serving)]
+    state, healthy = Units(store).read(), store.healthy()
+    if state.chosen in healthy[:-1]:
+        # A rollback that was killed had chosen it already: go on, not forward again.
+        return str(state.chosen)
+    earlier = [name for name in healthy if name not in ([state.chosen] if state.chosen else state.serving)]
     if not earlier:
         raise Failure("no earlier healthy release of %s is on this host" % store.app, hint="see invoke history")
     return earlier[-1]

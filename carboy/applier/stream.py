@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import select
+import signal
 import sys
 import time
+from functools import partial
 from typing import IO, Any, BinaryIO, Callable, List, Optional
 
 from carboy.applier.resource import Failure, Need
@@ -16,6 +18,7 @@ from carboy.applier.resource import Failure, Need
 MARKER = "carboy-events"
 CHUNK = 1 << 20
 STALLED_SECONDS = 10.0
+SILENT_SECONDS = 25
 
 
 class Disconnected(Exception):
@@ -52,19 +55,30 @@ class Stream:
                 self._receive(need, target)
 
     def _receive(self, need: Need, target: BinaryIO) -> None:
-        length = self.reader.readline()
-        if not length.strip():
-            raise Disconnected()
+        length = b"\n"
+        while length == b"\n":
+            # So a controller says that it is still busy with the answer.
+            length = self._heard(self.reader.readline)
         digest, left = hashlib.sha256(), int(length)
         while left:
-            chunk = self.reader.read(min(left, CHUNK))
-            if not chunk:
-                raise Disconnected()
+            chunk = self._heard(partial(self.reader.read1, min(left, CHUNK)))  # type: ignore[attr-defined]
             digest.update(chunk)
             target.write(chunk)
             left -= len(chunk)
         if need.get("blob", digest.hexdigest()) != digest.hexdigest():
             raise Failure("bytes arrived damaged: %s" % need)
+
+    def _heard(self, read: Callable[[], bytes]) -> bytes:
+        """What comes next; a controller that says nothing for so long is gone, though no end may be seen."""
+        signal.signal(signal.SIGALRM, _silent)
+        signal.alarm(SILENT_SECONDS)
+        try:
+            heard = read()
+        finally:
+            signal.alarm(0)
+        if not heard:
+            raise Disconnected()
+        return heard
 
     def _send(self, text: str) -> None:
         data = text.encode()
@@ -81,3 +95,7 @@ class Stream:
 def standard() -> Stream:
     """The stream over this process's own stdin and stdout."""
     return Stream(sys.stdin.buffer, 1)
+
+
+def _silent(*_: Any) -> None:
+    raise Disconnected()

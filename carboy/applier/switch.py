@@ -54,7 +54,7 @@ class Switch:
     def _tidy(self) -> None:
         """Take away what is of no use any more; the switch is done, whatever comes of this."""
         try:
-            self.units.retire_all_but(self.release)
+            self.units.sweep(self.release)
             freed = prune(self.store, self.release, self.policy.keep)
         except OSError as problem:
             freed = "nothing: %s" % problem
@@ -113,10 +113,12 @@ class Switch:
         self.units.forgive(state)
         self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
         runs = release in state.serving
+        # What systemd still holds of it may be of a file that is gone.
+        self.host.stale_units = self.host.stale_units or (not runs and self.units.instance(release) in state.shown)
         sound = runs and self.units.as_released(release, state)
         moves = listener.moves(self.units, release)
         if moves:
-            listener.close(self.units, release)
+            listener.check(self.units, release)
         if moves or not sound:
             self.units.refresh(release)
         if moves or state.socket != "active":
@@ -150,6 +152,8 @@ class Switch:
                 if self.previous not in self.units.read().serving:
                     # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
                     self.units.discard(self.release)
+                    # Before anything that takes room on a disk.
+                    self.host.call("systemctl", "start", self.units.instance(self.previous))
                 now = self.units.read()
                 self._join(self.previous, now)
                 self._succeed(self.previous, now).wait()

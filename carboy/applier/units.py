@@ -120,11 +120,18 @@ class Units:
                 remove(path)
         systemd.settle(self.store.host)
 
-    def retire_all_but(self, release: str) -> None:
-        """Take the services of other releases away from systemd; the releases themselves keep their copies."""
-        for place in self._place("*").parent.glob(self.instance("*")):
-            if place.name != self.instance(release):
-                remove(place)
+    def sweep(self, release: str) -> None:
+        """Remove the services of other releases, which keep their own copies, and what runs that were killed left."""
+        units, transient = (self.store.host.at(path) for path in (systemd.UNITS, systemd.TRANSIENT))
+        folders = (units, transient, *units.glob("*.target.wants"))
+        left = [
+            *(path for path in units.glob(self.instance("*")) if path.name != self.instance(release)),
+            *(path for name in ("candidate@", "hook@") for path in transient.glob("%s-%s*" % (self.store.app, name))),
+            *(path for folder in folders for path in folder.glob(".%s[@.-]*.carboy" % self.store.app)),
+            *self._choice.parent.glob(".*.carboy"),
+        ]
+        for path in left:
+            remove(path)
 
     def discard(self, release: str) -> None:
         """Leave nothing of a release's service that failed: not its private socket, not its failure."""
@@ -151,8 +158,11 @@ class Units:
 
     def _want(self, target: str, unit: str) -> None:
         path = self.store.host.at("%s/%s.wants/%s" % (systemd.UNITS, target, unit))
-        path.parent.mkdir(exist_ok=True)
-        link(path, "%s/%s" % (systemd.UNITS, unit))
+        wanted = "%s/%s" % (systemd.UNITS, unit)
+        # Not anew if it is right: that would take room on a disk that may have none.
+        if not path.is_symlink() or os.readlink(path) != wanted:
+            path.parent.mkdir(exist_ok=True)
+            link(path, wanted)
 
     def _chosen(self) -> Optional[str]:
         """The release that both the socket and the next boot would start; None where they disagree."""

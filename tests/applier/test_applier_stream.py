@@ -121,3 +121,22 @@ def test_a_full_disk_does_not_silence_a_run(host: Host, controller: Controller) 
         host.stream.record = None
     controller.close()
     assert [event["event"] for event in controller.events] == ["end"]
+
+
+def test_a_controller_that_is_busy(host: Host, controller: Controller) -> None:
+    """Empty lines before an answer are not the answer; in one they are."""
+    controller.supply["question"] = b"\n\n"
+    controller.send(b"\n\n")
+    host.fetch([{"question": 1}])
+    assert host.blob({"question": 1}).read_bytes() == b"\n\n"
+
+
+@pytest.mark.parametrize("said", [b"", b"\n", b"100\n", b"100\nhalf"])
+def test_a_controller_that_falls_silent(
+    host: Host, controller: Controller, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    """Whoever says nothing for long is gone, though the connection never ended."""
+    monkeypatch.setattr("carboy.applier.stream.SILENT_SECONDS", 1)
+    controller.send(said)
+    with pytest.raises(Disconnected):
+        host.fetch([{"unanswered": 1}])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import socket
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carboy import hostkeys
+from carboy import hostkeys, remote
 from carboy.applier.file import File
 from carboy.applier.stream import MARKER
 from carboy.catalog import Content
@@ -190,3 +191,15 @@ def test_json_that_is_no_event_is_passed_over(line: bytes) -> None:
     """A line that some program of the host slipped in is not taken for an event, even if it is JSON."""
     lines = io.BytesIO(MARKER.encode() + b"\n" + line + b"\n" + END)
     assert list(_events(Host("h", {}, {}), cast(Any, None), cast(Any, lines))) in ([], [json.loads(END)])
+
+
+def test_a_host_hears_of_a_controller_that_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an answer is looked for an empty line goes out every few seconds, and none once it is found."""
+    monkeypatch.setattr(remote, "BUSY_SECONDS", 0.01)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with remote._busy(ours):  # type: ignore[arg-type]
+            assert theirs.recv(2) and theirs.recv(2)
+        ours.sendall(b"1\n")
+        ours.shutdown(socket.SHUT_WR)
+        assert theirs.makefile("rb").read().lstrip(b"\n") == b"1\n"
