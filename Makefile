@@ -22,7 +22,7 @@ test: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@CARBOY_REQUIRE_HOSTS=1 .venv/bin/python -m pytest
+	@CARBOY_REQUIRE_HOSTS=1 .venv/bin/python -m pytest -n 2 --dist loadfile
 
 bench: setup
 	@.venv/bin/python -m benchmarks

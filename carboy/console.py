@@ -63,7 +63,7 @@ class Console:
         if self.machine or not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         self.line(f"{question} [y/N]")
-        return input().strip().lower() in ("y", "yes")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     def line(self, text: str, colour: str = "") -> None:
         """One line for people, above the live line if there is one."""

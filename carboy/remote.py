@@ -128,7 +128,7 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
         for need in needs:
             # Bytes are at hand; a question about packages may take minutes.
             with nullcontext() if "blob" in need else _busy(channel):
-                data = answer(need)
+                data = _had(answer, need)
             channel.sendall(b"%d\n" % len(data))
             # In pieces, because paramiko copies all that is left with every packet it sends.
             for at in range(0, len(data), PIECE):
@@ -139,6 +139,16 @@ def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> 
     except (OSError, EOFError):
         # The host went away; reading its last events tells why.
         return
+
+
+def _had(answer: Answer, need: Need) -> bytes:
+    try:
+        return answer(need)
+    except OSError as problem:
+        what = f"what the host asked for cannot be read here: {problem}"
+        raise FailedError(
+            what, hint="was a file changed meanwhile? nothing was changed on the host: try again"
+        ) from problem
 
 
 @contextmanager

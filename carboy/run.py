@@ -50,6 +50,10 @@ class Tally:
         if event["event"] == "resource":
             self.counts[event["status"]] += 1
 
+    def of(self, kind: str) -> list[Event]:
+        """The events of a kind."""
+        return [event for event in self.events if event["event"] == kind]
+
     def last(self, kind: str) -> Event:
         """The last event of a kind, empty if there was none."""
         return next((event for event in reversed(self.events) if event["event"] == kind), {})
@@ -72,12 +76,13 @@ class Run:
         """`deploy`, or with `check` `plan`; a deploy that fails on one host does not go on to the next."""
         # All catalogs first: a mistake in the last host's is found before the first host is contacted.
         compiled = [(declared, declared.catalog) for declared in declarations]
-        done: set[str] = set()
+        done: set[tuple[str, str]] = set()
         for number, (declared, catalog) in enumerate(compiled, start=1):
-            args = {"catalog": catalog.wire(), "check": check, "done": [*done], **options}
+            here = [moment for app, moment in done if app == declared.app]
+            args = {"catalog": catalog.wire(), "check": check, "done": here, **options}
             tally = self.perform(declared, "apply", args, modules=catalog.modules, blobs=catalog.blobs)
             self._recap(declared.host.name, tally, check)
-            done |= {event["moment"] for event in tally.events if event["event"] == "hook" and event["once"]}
+            done |= {(declared.app, event["moment"]) for event in tally.of("hook") if event["once"]}
             if check and tally.counts["changed"]:
                 self.codes[declared.host.name] = self.codes[declared.host.name] or 2
             if not check and self.codes[declared.host.name]:

@@ -54,6 +54,8 @@ class Settings:
             yield "keep", f"{self.keep} must be at least 2, or there is nothing to roll back to"
         if not 0 <= self.max_errors <= 100:
             yield "max_errors", f"{self.max_errors} is no percentage"
+        if self.hook_timeout < 1:
+            yield "hook_timeout", f"{self.hook_timeout:g} s is too short: write at least 1s"
         if not re.fullmatch(r"(/[!-~]*)?", self.receipt_path):
             yield "receipt_path", f"{self.receipt_path!r} must begin with / and be ASCII without spaces"
         if not 1 <= self.receipt_clients <= 100:

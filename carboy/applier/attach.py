@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import select
 from typing import Iterator
 
 from carboy.applier.host import Host
 from carboy.applier.resource import Failure
 from carboy.applier.runs import Event, Run, names, runs
 from carboy.applier.session import Arguments, session
-from carboy.applier.stream import Disconnected
 
 LAST = "last"
 POLL_SECONDS = 0.1
@@ -48,9 +46,8 @@ def _followed(host: Host, run: Run) -> Iterator[Event]:
         # Asked before the events are read: what it says last must not be missed.
         lives = run.lives()
         yield from run.events()
-        # Nothing is ever sent to this verb, so what can be read is the end.
-        if lives and select.select([host.stream.reader], [], [], POLL_SECONDS)[0]:
-            raise Disconnected()
+        if lives:
+            host.stream.pause(POLL_SECONDS)
 
 
 def _named(host: Host, app: str, name: str) -> Run:

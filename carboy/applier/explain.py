@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Optional
 
+from carboy.applier import systemd
 from carboy.applier.causes import likely
 from carboy.applier.excerpt import Excerpt, excerpt
 from carboy.applier.host import Host
@@ -133,8 +134,6 @@ def _show(host: Host, unit: str) -> Shown:
 def _log(units: Units, unit: str, shown: Shown) -> str:
     """What was said by the unit, and of it by systemd, since it was started; a candidate says all to the journal."""
     host, since = units.store.host, _since(shown)
-    # What was said just before a death may not be written yet.
-    host.call("journalctl", "--sync")
     # By both names: who dies at once, as where the sandbox cannot be made, is gone before its unit can be looked up.
     lines = _journal(host, since, "_SYSTEMD_UNIT=" + unit, "+", "UNIT=" + unit).splitlines()
     reasons = REASONS if shown["NRestarts"] in ("", "0") else DEATHS
@@ -143,8 +142,7 @@ def _log(units: Units, unit: str, shown: Shown) -> str:
 
 
 def _journal(host: Host, since: float, *match: str) -> str:
-    command = ("journalctl", "-q", "-o", "cat", "-n", str(JOURNAL_LINES), "--since=@%d" % since)
-    return host.call(*command, *match).stdout
+    return systemd.journal(host, "-n", str(JOURNAL_LINES), "--since=@%d" % since, *match)
 
 
 def _error_log(units: Units) -> Any:

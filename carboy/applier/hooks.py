@@ -27,24 +27,25 @@ SHOWN_LINES = 15
 PAUSE_SECONDS = 0.1
 
 
-def run(units: Units, release: str, moment: str) -> None:
+def run(units: Units, release: str, moment: str) -> bool:
     """Run what a release brings for a moment, if anything; raises `Failure` with its last words if it fails."""
     host, folder = units.store.host, units.store.path(release)
     if not (folder / "hooks" / moment).exists():
-        return
-    if moment in host.args.get("done", ()):
+        return False
+    once = moment in units.store.record(release)["gate"]["once"]
+    if once and moment in host.args.get("done", ()):
         host.say("%s was run on another host of this run" % moment)
-        return
+        return True
     began = time.monotonic()
     _await(host, units.hook("*"))
     host.say("running %s of %s" % (moment, release))
     shown, said = _execute(units, release, moment)
-    if shown["Result"] != "success":
+    if shown["Result"] != "success" or shown["ActiveState"] != "active":
         why = "%s, exit status %s" % (shown["Result"], shown["ExecMainStatus"])
         hint = "correct release_%s, or what it needs, and deploy again" % moment
         raise Failure("%s failed (%s)" % (moment, why), details=said, hint=hint)
-    once = moment in units.store.record(release)["gate"]["once"]
     host.stream.emit("hook", moment=moment, said=said, seconds=round(time.monotonic() - began, 3), once=once)
+    return True
 
 
 def _execute(units: Units, release: str, moment: str) -> "tuple[Dict[str, str], str]":

@@ -6,7 +6,7 @@ import errno
 import grp
 import socket
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, Iterable, List
 
 from carboy.applier import probe, systemd
 from carboy.applier.resource import Failure
@@ -14,9 +14,10 @@ from carboy.applier.units import Units
 
 OPEN, OPEN_ALONE = 0, 3
 # One command, which goes on to its end if the run is killed: in between nobody new is let in.
-REOPEN = """systemctl stop "$0"
-systemctl start "$0" && exit 0
-[ $# -gt 0 ] && systemctl stop "$@" && systemctl start "$0" && exit 3
+SCRIPT = """anew=$1 socket=$2; shift 2
+[ $anew = no ] || systemctl stop "$socket"
+systemctl start "$socket" && exit 0
+[ $# -gt 0 ] && systemctl stop "$@" && systemctl start "$socket" && exit 3
 exit 1"""
 
 
@@ -26,19 +27,20 @@ def moves(units: Units, release: str) -> bool:
     return place.exists() and systemd.said(place) != systemd.said(own)
 
 
-def check(units: Units, release: str) -> None:
-    """Raise `Failure` if the public socket cannot be had as a release wants it."""
-    claim(*_unit(units, release))
+def check(units: Units, release: str, serving: List[str]) -> None:
+    """Raise `Failure` if the public socket cannot be had as a release wants it; what serves gives way."""
+    gates = [units.store.record(name).get("gate", {}) for name in serving]
+    claim(*_unit(units, release), ours={_port(gate.get("listen", "")) for gate in gates})
 
 
-def open_for(units: Units, release: str, running: List[str]) -> bool:
-    """Open the public socket anew, which needs to know a release; False if what ran held its address and had to end.
+def open_for(units: Units, release: str, running: List[str], anew: bool) -> bool:
+    """Open the public socket, which needs to know a release; False if what ran held its address and had to end.
 
-    Where it moves, what runs keeps the old one until it ends.
+    Opened anew it may be another one; what runs keeps the old one until it ends.
     """
     host = units.store.host
     units.choose(release)
-    done = host.call("sh", "-c", REOPEN, units.socket, *running).returncode
+    done = host.call("sh", "-c", SCRIPT, "open", "yes" if anew else "no", units.socket, *running).returncode
     if done not in (OPEN, OPEN_ALONE):
         raise _unopened(units, release)
     if done == OPEN_ALONE:
@@ -50,17 +52,16 @@ def _unopened(units: Units, release: str) -> Failure:
     host, listen = units.store.host, units.store.record(release)["gate"]["listen"]
     if not listen.startswith("/"):
         _bind(listen)
-    host.call("journalctl", "--sync")
-    said = host.call("journalctl", "-q", "-o", "cat", "-n", "5", "-u", units.socket).stdout.strip()
+    said = systemd.journal(host, "-n", "5", "-u", units.socket).strip()
     return Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
 
 
-def claim(new: Path, old: Path) -> None:
-    """Raise `Failure` if the socket unit `new` could not be started in the place of `old`."""
+def claim(new: Path, old: Path, ours: Iterable[str] = ()) -> None:
+    """Raise `Failure` if the socket unit `new` could not be started in the place of `old`; `ours` are held ports."""
     wanted, held = _settings(new), _settings(old)
     _group(wanted.get("SocketGroup", "root"))
     listen = wanted["ListenStream"]
-    if _port(listen) != _port(held.get("ListenStream", "")) and not listen.startswith("/"):
+    if _port(listen) not in {_port(held.get("ListenStream", "")), *ours} and not listen.startswith("/"):
         _bind(listen)
 
 

@@ -11,6 +11,8 @@ from typing import Any, Dict
 from carboy.applier.host import Host, private
 from carboy.applier.resource import Locked
 
+PAUSE_SECONDS = 0.1
+
 
 def hold(host: Host, app: str, holder: Dict[str, Any], wait: float) -> int:
     """Take the lock of `app` for as long as this process and its children live, or raise `Locked` after `wait` s."""
@@ -28,7 +30,7 @@ def hold(host: Host, app: str, holder: Dict[str, Any], wait: float) -> int:
         if not told:
             host.say("waiting for the lock, held by %s" % other)
             told = True
-        time.sleep(0.1)
+        host.stream.pause(PAUSE_SECONDS)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, json.dumps(holder).encode(), 0)
     return descriptor

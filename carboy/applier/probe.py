@@ -48,7 +48,7 @@ def ask(where: Address, path: str, seconds: float, host_header: str = "localhost
         connection.sock = _connect(where, seconds)
         connection.request("GET", path, headers={"Connection": "close", "User-Agent": "carboy-probe"})
         response = connection.getresponse()
-        return Answer(response.status, response.read(300).decode("utf-8", "replace").strip())
+        return Answer(response.status, response.read1(300).decode("utf-8", "replace").strip())
     except (OSError, UnicodeError, http.client.HTTPException) as problem:
         return Answer(error="no answer on %s: %s" % (path, _words(problem, seconds)))
     finally:

@@ -50,11 +50,15 @@ def sweep(store: Store, running: Iterable[str]) -> bool:
 
 def forget(host: Host, app: str) -> None:
     """Drop what was shipped for an app, except what its venvs were made of, which would be asked for again."""
-    marks = (Store(host, app).home / "venvs").glob("*/" + VENV_COMPLETE)
-    kept = {digest for mark in marks for digest in json.loads(mark.read_text())["blobs"]}
-    for path in host.blobs.glob("*"):
-        if path.name not in kept:
-            remove(path)
+    try:
+        marks = (Store(host, app).home / "venvs").glob("*/" + VENV_COMPLETE)
+        kept = {digest for mark in marks for digest in json.loads(mark.read_text())["blobs"]}
+        for path in host.blobs.glob("*"):
+            if path.name not in kept:
+                remove(path)
+    except (OSError, ValueError, KeyError) as problem:
+        # Whatever the outcome of the run, it does not depend on this.
+        host.say("what was shipped could not be tidied away: %r" % problem)
 
 
 def amount(paths: Iterable[Path]) -> Tuple[int, int]:

@@ -35,16 +35,18 @@ def _switch(host: Host, args: Arguments) -> None:
 
     store = Store(host, args["app"])
     switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
+    doubt = _doubt(store, switch.release)
     if args["check"] or args["diff"]:
         releases = [contents_of(store.path(name)) for name in (switch.previous or "none", switch.release)]
         diff = difference(*releases) if args["diff"] else ""
         host.stream.emit("plan", release=switch.release, before=switch.previous, diff=diff)
     if args["check"]:
+        if doubt:
+            host.say("a rollback would ask first: %s" % doubt)
         return
     if switch.before.serving == [switch.release] == [switch.before.chosen] == [store.current()]:
         host.say("%s already serves" % switch.release)
         return
-    doubt = _doubt(store, switch.release)
     if doubt and not args["yes"]:
         host.stream.emit("doubt", text=doubt)
         raise Failure(doubt, hint="to switch to it all the same: invoke rollback --to %s --yes" % switch.release)

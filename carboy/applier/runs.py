@@ -18,9 +18,9 @@ class Run:
     """One run, as far as it has come; its events are read on from where the last reading stopped."""
 
     def __init__(self, path: Path) -> None:
-        self.name = path.stem
         self._file = open(path, "rb")  # noqa: SIM115 - read on as the run goes on
         self.begin = self._next()
+        self.name = str(self.begin.get("run", path.stem))
 
     def events(self) -> Iterator[Event]:
         """The events that were not read yet."""

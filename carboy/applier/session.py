@@ -28,7 +28,7 @@ def session(args: Arguments, verb: Callable[[Host, Arguments], Optional[int]]) -
     try:
         code = verb(host, args) or 0
     except Disconnected:
-        pass
+        stream.emit("failed", what="the controller fell silent", details="", hint="nothing was changed: deploy again")
     except Failure as failure:
         code = failure.exit_code
         stream.emit("failed", what=failure.what, details=with_room(host, failure.details), hint=failure.hint)
@@ -58,9 +58,10 @@ def detach(host: Host) -> None:
 def _record(host: Host) -> None:
     """Keep the events from here on in a file; it is locked as long as the run lives, and only so long."""
     runs = private(host.at(STATE) / "runs")
-    for old in sorted(runs.iterdir())[:-KEPT_RUNS]:
+    # By the host's own clock: names are of the clocks of whoever deploys.
+    for old in sorted(runs.iterdir(), key=lambda path: path.lstat().st_mtime)[:-KEPT_RUNS]:
         # Another app's run may have been faster.
         old.unlink(missing_ok=True)
-    record = open(runs / (host.run_id + ".ndjson"), "w")  # noqa: SIM115 - open until the process ends
+    record = open(runs / ("%s-%s.ndjson" % (host.run_id, host.args["app"])), "w")  # noqa: SIM115 - open until the process ends
     fcntl.flock(record, fcntl.LOCK_EX)
     host.stream.record = record

@@ -79,10 +79,10 @@ class Store:
         return [name for at, name in enumerate(served) if name in complete and name not in served[at + 1 :]]
 
     def since(self, release: str) -> List[Record]:
-        """The switches that went well after a release last served, oldest first."""
-        served = [record for record in self.history() if record["outcome"] == HEALTHY]
-        last = max((at for at, record in enumerate(served) if record["release"] == release), default=-1)
-        return served[last + 1 :]
+        """The switches, failed ones too, since the one after which a release served last, oldest first."""
+        every = self.history()
+        served = (at for at, each in enumerate(every) if (each["release"], each["outcome"]) == (release, HEALTHY))
+        return every[max(served, default=-1) + 1 :]
 
     def _usable(self, release: str, digest: str) -> bool:
         record, venv = self.record(release), self.path(release) / "venv"

@@ -54,6 +54,14 @@ class Stream:
             with store(need) as target:
                 self._receive(need, target)
 
+    def pause(self, seconds: float) -> None:
+        """Wait; whoever goes away meanwhile does not want the run any more, unless it is on its own already."""
+        if self.record:
+            time.sleep(seconds)
+        # Nothing is sent unasked, so what can be read is the end.
+        elif select.select([self.reader], [], [], seconds)[0]:
+            raise Disconnected()
+
     def _receive(self, need: Need, target: BinaryIO) -> None:
         length = b"\n"
         while length == b"\n":

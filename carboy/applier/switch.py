@@ -33,17 +33,17 @@ class Switch:
         self.began = time.monotonic()
         self.before = self.units.read()
         self.gate = store.record(release)["gate"]
+        self.hooked = False
 
     def run(self, action: str) -> None:
         """Judge, switch, watch, remember, prune; whatever raises `Failure` leaves what served before serving."""
         prober = self._prober()
         try:
             self._judge()
-            if action == DEPLOY:
-                hooks.run(self.units, self.release, hooks.BEFORE)
+            self.hooked = action == DEPLOY and hooks.run(self.units, self.release, hooks.BEFORE)
             self._replace(action, prober)
         except Failure as failure:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):
                 self._remember(action, "failed", failure.what)
             raise
         finally:
@@ -52,11 +52,13 @@ class Switch:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Take away what is of no use any more; the switch is done, whatever comes of this."""
+        """Point people here, and take away what is of no use any more; the switch is done, whatever comes of this."""
         try:
+            # Late: a run that dies before it leaves drift, which the next one finds.
+            link(self.store.home / "current", "releases/" + self.release)
             self.units.sweep(self.release)
             freed = prune(self.store, self.release, self.policy.keep)
-        except OSError as problem:
+        except (OSError, ValueError) as problem:
             freed = "nothing: %s" % problem
         if freed:
             self.host.say("pruned %s" % freed)
@@ -96,13 +98,13 @@ class Switch:
             if action == DEPLOY and self.previous:
                 watch.beside()
             watch.alone(self._succeed(self.release, self.before))
+            self._end_others()
             if action == DEPLOY:
                 hooks.run(self.units, self.release, hooks.AFTER)
             self._remember(action, HEALTHY)
-            # The last step: a run that dies before it leaves drift, which the next one finds.
-            link(self.store.home / "current", "releases/" + self.release)
-        except (Failure, OSError) as problem:
-            failure = problem if isinstance(problem, Failure) else Failure(str(problem))
+        except Exception as problem:
+            # Whatever it is, a fault of Carboy's too: what served before must serve again.
+            failure = problem if isinstance(problem, Failure) else Failure(str(problem) or repr(problem))
             self._go_back()
             hint = "; ".join(filter(None, (self._who_serves(), failure.hint)))
             raise Failure(failure.what, details=failure.details, hint=hint) from problem
@@ -118,22 +120,29 @@ class Switch:
         sound = runs and self.units.as_released(release, state)
         moves = listener.moves(self.units, release)
         if moves:
-            listener.check(self.units, release)
+            listener.check(self.units, release, state.serving)
         if moves or not sound:
             self.units.refresh(release)
         if moves or state.socket != "active":
             running = [self.units.instance(name) for name in state.serving]
-            sound = listener.open_for(self.units, release, running) and sound
+            sound = listener.open_for(self.units, release, running, moves) and sound
         if moves or not sound:
             self._start(release, "restart" if runs else "start")
 
     def _succeed(self, release: str, state: State) -> "subprocess.Popen[bytes]":
         """Begin to stop the others, which drain, and choose the release; what is returned ends when they are gone."""
-        others = [self.units.instance(name) for name in state.serving if name != release]
+        # What a killed run left draining is waited for, too.
+        others = [self.units.instance(name) for name in (*state.serving, *state.draining) if name != release]
         # Begun before the choice, which takes systemd a moment: until then either release would be started on demand.
         stopping = self.host.begin("systemctl", "stop", *others) if others else self.host.begin("true")
         self.units.choose(release)
         return stopping
+
+    def _end_others(self) -> None:
+        """Stop what a request started again between the beginning of its stop and the choice."""
+        state = self.units.read()
+        if state.serving != [self.release]:
+            self._succeed(self.release, state).wait()
 
     def _start(self, release: str, verb: str) -> None:
         unit, gate = self.units.instance(release), self.store.record(release)["gate"]
@@ -151,6 +160,9 @@ class Switch:
                 self.host.say("going back to %s" % self.previous)
                 if self.previous not in self.units.read().serving:
                     # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
+                    # Chosen first, lest they start the sick one again, if the disk has room for the choice.
+                    with contextlib.suppress(OSError):
+                        self.units.choose(self.previous)
                     self.units.discard(self.release)
                     # Before anything that takes room on a disk.
                     self.host.call("systemctl", "start", self.units.instance(self.previous))
@@ -159,15 +171,26 @@ class Switch:
                 self._succeed(self.previous, now).wait()
                 self.units.discard(self.release)
             elif self.release not in self.before.serving:
-                self.host.call("systemctl", "stop", self.units.socket)
-                self.units.discard(self.release)
-                self.units.unchoose()
-        except (Failure, OSError) as worse:
+                self._take_down()
+            elif self.release not in self.units.read().serving:
+                raise Failure("%s served before, and does not any more" % self.release)
+        except Exception as worse:
             raise Stranded(
                 "the switch failed, and so did the way back: %s" % worse,
                 details=getattr(worse, "details", ""),
                 hint="look at the host now: systemctl status '%s@*' %s" % (self.store.app, self.units.socket),
             ) from worse
+
+    def _take_down(self) -> None:
+        """Leave what was there: nothing that serves, but perhaps a release that the next request starts."""
+        chosen = self.before.chosen
+        if self.before.socket != "active" or not chosen:
+            self.host.call("systemctl", "stop", self.units.socket)
+        self.units.discard(self.release)
+        if chosen and chosen != self.release:
+            self.units.choose(chosen)
+        else:
+            self.units.unchoose()
 
     def _who_serves(self) -> str:
         if self.previous:
@@ -179,6 +202,7 @@ class Switch:
     def _remember(self, action: str, outcome: str, why: str = "") -> None:
         record = {"action": action, "release": self.release, "previous": self.previous, "outcome": outcome}
         revision = self.store.record(self.release)["revision"]
-        final = not self.gate["reversible"]
+        switched = outcome == HEALTHY and action == DEPLOY
+        final = not self.gate.get("reversible", True) and (switched or self.hooked)
         more = {key: value for key, value in (("why", why), ("revision", revision), ("irreversible", final)) if value}
         self.store.remember(**record, **self.host.holder, seconds=round(time.monotonic() - self.began, 2), **more)

@@ -14,6 +14,7 @@ PROPERTIES = (
     "Id,ActiveState,Result,MainPID,NRestarts,UnitFileState,NeedDaemonReload,"
     "ActiveEnterTimestampMonotonic,ExecMainStatus,InvocationID"
 )
+JOURNAL_SECONDS = "5"
 RUNNING = ("active", "activating", "reloading")
 
 
@@ -59,7 +60,11 @@ def newest(host: Host, files: Iterable[str]) -> float:
 
 def last_lines(host: Host, shown: Dict[str, str], count: int = 30) -> str:
     """The last lines a unit wrote to the journal since it was started last, given what `show` says of it."""
-    # What was said just before the end may not be written yet.
-    host.call("journalctl", "--sync")
-    match = "_SYSTEMD_INVOCATION_ID=" + shown.get("InvocationID", "none")
-    return host.call("journalctl", "-q", "-o", "cat", "-n", str(count), match).stdout.rstrip()
+    return journal(host, "-n", str(count), "_SYSTEMD_INVOCATION_ID=" + shown.get("InvocationID", "none")).rstrip()
+
+
+def journal(host: Host, *words: str) -> str:
+    """Lines of the journal; none if it does not answer, for a way back may wait for them."""
+    # What was said just before an end may not be written yet.
+    host.call("timeout", JOURNAL_SECONDS, "journalctl", "--sync")
+    return host.call("timeout", JOURNAL_SECONDS, "journalctl", "-q", "-o", "cat", *words).stdout

@@ -60,8 +60,10 @@ class Units:
         )
         services = {name: unit for name, unit in shown.items() if "@" in name and name.endswith(".service")}
         running = [name for name, unit in services.items() if unit["ActiveState"] in systemd.RUNNING]
+        ending = [name for name, unit in services.items() if unit["ActiveState"] == "deactivating"]
         return State(
             serving=sorted(_release(name) for name in running if name.startswith(self.store.app + "@")),
+            draining=sorted(_release(name) for name in ending if name.startswith(self.store.app + "@")),
             candidates=sorted(_release(name) for name in running if not name.startswith(self.store.app + "@")),
             chosen=self._chosen(),
             socket=_socket(shown[self.socket]),
@@ -176,6 +178,7 @@ class State:
     """What runs, what was chosen, and what systemd says of each unit."""
 
     serving: List[str]
+    draining: List[str]
     candidates: List[str]
     chosen: Optional[str]
     socket: str

@@ -18,6 +18,7 @@ ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
 AFTER_SECONDS = 1.0
 FEWEST_ERRORS = 5
+OURS = b'"user_agent": "carboy-'
 STATUS = re.compile(rb'"status_code": (\d)')
 
 
@@ -31,10 +32,10 @@ class Watch:
         self.unit = units.instance(release)
         self.answers = Answers(self.host.at("/var/log/%s/access.log" % units.store.app), release)
         self.restarts = self._shown()["NRestarts"]
-        self.until = time.monotonic() + policy.watch
+        self.until = time.monotonic() + policy.watch / 2
 
     def beside(self) -> None:
-        """Look until the time is over, while others still serve and could at once serve alone again."""
+        """Look for half of the time, while others still serve and could at once serve alone again."""
         while time.monotonic() < self.until:
             # On its own socket: the others would answer some public questions, and may not know its health path.
             self._look(self.units.probe_address(self.release))
@@ -42,7 +43,7 @@ class Watch:
         self._stayed_up()
 
     def alone(self, stopping: "subprocess.Popen[bytes]") -> None:
-        """Look until the others are gone and the time is over; in the end at the public socket."""
+        """Look until the others are gone, and then for half of the time at the public socket."""
         gone = False
         while not gone or time.monotonic() < self.until:
             if not gone and stopping.poll() is not None:
@@ -57,7 +58,8 @@ class Watch:
         self._stayed_up()
 
     def _begin_after(self) -> None:
-        """A receipt has a phase of its own for the time when the release serves alone."""
+        """From here on the release serves alone; a receipt has a phase of its own for it."""
+        self.until = time.monotonic() + self.policy.watch / 2
         if self.prober:
             self.prober.phase(AFTER)
             self.until = max(self.until, time.monotonic() + AFTER_SECONDS)
@@ -112,7 +114,7 @@ class Answers:
             *lines, self.rest = (self.rest + log.read()).split(b"\n")
             self.at = log.tell()
         # Carboy's own questions are none of the public's.
-        ours = [STATUS.search(line) for line in lines if self.mark in line and b"carboy-probe" not in line]
+        ours = [STATUS.search(line) for line in lines if self.mark in line and OURS not in line]
         statuses = [found[1] for found in ours if found]
         self.errors += statuses.count(b"5")
         self.total += len(statuses)

@@ -19,7 +19,7 @@ def up(name: str = "sandbox", *, progress: Progress, state: Path = STATE) -> Con
     container = Container(find(), container_name(name, state))
     match container.status():
         case "":
-            host = create(name, HostOptions(publish_http=True), state=state, progress=progress)
+            host = create(name, HostOptions(publish_http=True, familiar_port=True), state=state, progress=progress)
         case "running":
             host = _adopt(name, container, state)
         case _:

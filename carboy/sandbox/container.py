@@ -29,6 +29,8 @@ class HostOptions:
 
     image: str = ""
     publish_http: bool = False
+    familiar_port: bool = False
+    """Take the same port on this machine if it is free; hosts that start at the same moment would race for it."""
     tmpfs: Mapping[str, int] = field(default_factory=dict)
     """Small filesystems: mount point -> size in MB."""
     extra: tuple[str, ...] = ()
@@ -151,12 +153,13 @@ def remove_all(state: Path) -> list[str]:
 
 
 def _option_flags(options: HostOptions) -> list[str]:
-    http = [f"--publish={ADDRESS}:{_preferred_port()}:{HTTP_PORT}"] if options.publish_http else []
+    port = _free_port() if options.familiar_port else ""
+    http = [f"--publish={ADDRESS}:{port}:{HTTP_PORT}"] if options.publish_http else []
     small = [f"--tmpfs={point}:rw,mode=0755,size={size}m" for point, size in options.tmpfs.items()]
     return [f"--publish={ADDRESS}::22", *http, *small, *options.extra]
 
 
-def _preferred_port() -> str:
+def _free_port() -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

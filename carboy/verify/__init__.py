@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from carboy.verify.target import Target
 
 SUITE = Path(__file__).parents[2] / "tests" / "verify"
-PYTEST = ("--quiet", "--assert=plain", "--capture=no", "-p", "no:cacheprovider")
+PYTEST = ("--quiet", "--assert=plain", "--capture=no", "-p", "no:cacheprovider", "-p", "no:xdist")
 
 
 def verify(

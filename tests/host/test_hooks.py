@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.host.conftest import ROOT, Site
+from tests.host.conftest import ROOT, Site, site
 from tests.host.test_interrupts import APPLIER, at_rest, await_progress, start
 from tests.support.load import load
 
@@ -92,20 +92,22 @@ def test_a_rollback_runs_no_hooks(changed: Site) -> None:
 
 
 def test_on_one_host_only(changed: Site, tmp_path: Path) -> None:
-    """A hook that is marked so runs on the first host of a run and not on the others."""
-    changed.variables |= {
-        "release_before_cutover": ["touch ../../../shared/ran"],
-        "release_before_cutover_once": True,
-    }
-    changed.write_inventory()
-    hosts = yaml.safe_load((changed.folder / "inventory/hosts.yml").read_text())
-    second = {**hosts["all"]["hosts"]["box"], "app_name": "other", "app_listen": "127.0.0.1:8001"}
-    (tmp_path / "second.yml").write_text(yaml.safe_dump({"all": {"hosts": {"box2": second}}}))
-    outcome = changed.invoke("deploy", "-i", str(tmp_path / "second.yml"), "--host", "box2")
-    assert [event["host"] for event in outcome.of("hook")] == ["box"]
-    assert changed.shell("ls /srv/hello/shared/ran /srv/other/shared/ran 2>/dev/null || true").split() == [
-        "/srv/hello/shared/ran"
-    ]
+    """A hook that is marked so runs on the first host of a run, for each app; the others are told."""
+    changed.variables |= {"release_before_cutover": ["touch ../../../shared/ran"], "release_before_cutover_once": True}
+    with site(tmp_path) as second:
+        second.write_inventory()
+        box = yaml.safe_load((second.folder / "inventory/hosts.yml").read_text())["all"]["hosts"]["box"]
+        same = {key: box[key] for key in box if key.startswith("ansible_")}
+        other = {"app_name": "other", "app_listen": "127.0.0.1:8001"}
+        changed.write_inventory()
+        known = yaml.safe_load((changed.folder / "inventory/hosts.yml").read_text())["all"]["hosts"]["box"]
+        hosts = {"box2": {**known, **same}, "box3": {**known, **other}}
+        (tmp_path / "more.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
+        pinned = changed.folder / ".ssh/known_hosts"
+        pinned.write_text(pinned.read_text() + (second.folder / ".ssh/known_hosts").read_text())
+        outcome = changed.invoke("deploy", "-i", str(tmp_path / "more.yml"), "--host", "box2,box3")
+        assert [event["host"] for event in outcome.of("hook")] == ["box", "box3"]
+        assert second.shell("ls /srv/hello/shared") == ""
     changed.shell("systemctl stop other.socket 'other@*'")
 
 

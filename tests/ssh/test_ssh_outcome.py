@@ -135,7 +135,7 @@ def test_a_cut_connection_delivers_what_came_before(deploy: Deploy, server: SshS
     with (deploy.root / "run/carboy/probe.lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
     assert (tmp_path / "second").read_text() == "second"
-    record = deploy.root / "var/lib/carboy/runs/r1.ndjson"
+    record = deploy.root / "var/lib/carboy/runs/r1-probe.ndjson"
     assert json.loads(record.read_text().splitlines()[-1])["exit"] == 0
 
 
