@@ -32,18 +32,21 @@ class Watch:
         self.unit = units.instance(release)
         self.answers = Answers(self.host.at("/var/log/%s/access.log" % units.store.app), release)
         self.restarts = self._shown()["NRestarts"]
-        self.until = time.monotonic() + policy.watch / 2
+        self.until = time.monotonic() + policy.watch
+        self.alone_for = 0.0
 
     def beside(self) -> None:
         """Look for half of the time, while others still serve and could at once serve alone again."""
-        while time.monotonic() < self.until:
+        self.alone_for = self.policy.watch / 2
+        half = time.monotonic() + self.alone_for
+        while time.monotonic() < half:
             # On its own socket: the others would answer some public questions, and may not know its health path.
             self._look(self.units.probe_address(self.release))
             time.sleep(PAUSE_SECONDS)
         self._stayed_up()
 
     def alone(self, stopping: "subprocess.Popen[bytes]") -> None:
-        """Look until the others are gone, and then for half of the time at the public socket."""
+        """Look until the others are gone and the time is over, at the public socket once the release serves alone."""
         gone = False
         while not gone or time.monotonic() < self.until:
             if not gone and stopping.poll() is not None:
@@ -59,10 +62,10 @@ class Watch:
 
     def _begin_after(self) -> None:
         """From here on the release serves alone; a receipt has a phase of its own for it."""
-        self.until = time.monotonic() + self.policy.watch / 2
         if self.prober:
             self.prober.phase(AFTER)
-            self.until = max(self.until, time.monotonic() + AFTER_SECONDS)
+            self.alone_for = max(self.alone_for, AFTER_SECONDS)
+        self.until = max(self.until, time.monotonic() + self.alone_for)
 
     def _look(self, where: probe.Address) -> None:
         answer = probe.ask(where, self.gate["health"], ANSWER_SECONDS)

@@ -79,7 +79,7 @@ def test_fields(stopped: Gunicorn) -> None:
         "referer": "https://a.example/b",
         "user_agent": "probe/1",
         "x_tracking_id": "plain",
-        "release": "20261122T153600Z-1e63d68b",
+        "release": "20261122-0123abcd",
     }
 
 
