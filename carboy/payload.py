@@ -1,7 +1,7 @@
 """What travels to a host: the modules that a verb needs, its arguments, and the command that starts them.
 
 A module that another one imports at its top travels at once. What is imported inside a function is wanted only by a
-host that has something to repair: it follows as a blob that such a host asks for.
+host that has something to repair: it follows when such a host asks for it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from carboy.catalog import Content
 
 APPLIER = Path(__file__).parent / "applier"
 IMPORT = re.compile(
@@ -37,11 +35,11 @@ def pack(verb: str, args: dict[str, Any], resources: tuple[str, ...] = ()) -> by
     return b"%d\n%s" % (len(packed), packed)
 
 
-def repairs(verb: str, resources: tuple[str, ...] = ()) -> Content:
-    """The modules that are wanted only where something is repaired, as one blob; `apply.deploy` knows its form."""
+def repairs(verb: str, resources: tuple[str, ...] = ()) -> bytes:
+    """The modules that are wanted only where something is repaired, in the form that `applier/code.py` reads."""
     names = (verb, *resources)
     modules = _lean_modules(_closure(names, later=True) - _closure(names, later=False))
-    return Content.of(zlib.compress(json.dumps(modules).encode(), 9))
+    return zlib.compress(json.dumps(modules).encode(), 9)
 
 
 def lean(source: str) -> str:

@@ -8,8 +8,9 @@ import secrets
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -113,10 +114,10 @@ class Run:
         blobs: Mapping[str, Bytes] = MappingProxyType({}),
     ) -> Tally:
         """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
-        host, tally, code = declared.host, Tally(), repairs(verb, modules)
+        host, tally = declared.host, Tally()
         common = {"app": declared.app, "verb": TYPED.get(verb, verb), "run": self.name, "holder": holder(self.name)}
-        payload = pack(verb, {**common, "repairs": [code.sha256], **args}, modules)
-        supply, changes = Supply({**blobs, code.sha256: code.data}), not args.get("check", True)
+        payload = pack(verb, {**common, **args}, modules)
+        supply, changes = Supply(blobs, partial(repairs, verb, modules)), not args.get("check", True)
 
         def sink(event: Event) -> None:
             tally.add(event)
@@ -171,10 +172,11 @@ class Run:
 
 
 class Supply:
-    """Answers what a host lacks: blobs of its catalog, and questions about packages."""
+    """Answers what a host lacks: blobs of its catalog, the code of repairs, and questions about packages."""
 
-    def __init__(self, blobs: Mapping[str, Bytes]) -> None:
+    def __init__(self, blobs: Mapping[str, Bytes], code: Callable[[], bytes]) -> None:
         self.blobs = blobs
+        self.code = code
         self.house = Wheelhouse(self._text)
 
     def __call__(self, need: Need) -> bytes:
@@ -182,6 +184,8 @@ class Supply:
         if "blob" in need:
             data = {**self.blobs, **self.house.blobs}[need["blob"]]
             return data if isinstance(data, bytes) else data.read_bytes()
+        if "code" in need:
+            return self.code()
         answer = self.house.installer(need["installer"]) if "installer" in need else self.house.wheels(need["wheels"])
         return json.dumps(answer).encode()
 

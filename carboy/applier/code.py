@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import zlib
 from itertools import filterfalse
-from typing import Iterator, List
+from typing import Iterator
 
 from carboy.applier.host import Host
 from carboy.applier.resource import Need
 
+NEED = {"code": "repairs"}
+
 
 def lacks(host: Host) -> Iterator[Need]:
     """What has to be fetched before `load`."""
-    return filterfalse(host.has, _needs(host))
+    return filterfalse(host.has, [NEED])
 
 
 def load(host: Host) -> None:
     """Make the modules that have arrived importable, by what `loader` takes them from."""
-    for need in _needs(host):
-        host.args["modules"].update(json.loads(zlib.decompress(host.blob(need).read_bytes())))
-
-
-def _needs(host: Host) -> List[Need]:
-    return [{"blob": digest} for digest in host.args["repairs"]]
+    host.args["modules"].update(json.loads(zlib.decompress(host.blob(NEED).read_bytes())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,7 @@ class Deploy:
         self.events = []
         catalog = Catalog.of(("test", resource) for resource in resources)
         modules = tuple({type(resource).__module__.rpartition(".")[2] for resource in resources})
-        code = repairs("apply", modules)
-        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), "repairs": [code.sha256], **args}
+        given = {"check": False, "diff": False, "wait": 0, "catalog": catalog.wire(), **args}
         payload = moved(
             pack("apply", {"app": "probe", "verb": "deploy", "run": "r1", "holder": holder("r1"), **given}, modules),
             self.root,
@@ -105,7 +105,7 @@ class Deploy:
             if sink:
                 sink(event)
 
-        supply = Supply({**catalog.blobs, code.sha256: code.data})
+        supply = Supply(catalog.blobs, partial(repairs, "apply", modules))
         return conduct(self.host, payload, self.answer or supply, keep)
 
     @property
