@@ -50,7 +50,6 @@ def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
         for entry in entries:
             _emit(host, entry, "ok")
         return
-    _gather(host, [code.lacks])
     code.load(host)
     # Here, because these have only just arrived.
     from carboy.applier.prune import forget

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from itertools import filterfalse
-from typing import Iterator
+from contextlib import nullcontext
+from io import BytesIO
 
 from carboy.applier.host import Host
-from carboy.applier.resource import Need
-
-NEED = {"code": "repairs"}
-
-
-def lacks(host: Host) -> Iterator[Need]:
-    """What has to be fetched before `load`."""
-    return filterfalse(host.has, [NEED])
 
 
 def load(host: Host) -> None:
-    """Make the modules that have arrived importable, by what `loader` takes them from."""
-    host.args["modules"].update(json.loads(zlib.decompress(host.blob(NEED).read_bytes())))
+    """Receive these modules, in memory since the disk may be full, and have `loader` import them from now on."""
+    arrived = BytesIO()
+    host.stream.fetch([{"code": "repairs"}], lambda _: nullcontext(arrived))
+    host.args["modules"].update(json.loads(zlib.decompress(arrived.getvalue())))

@@ -22,7 +22,6 @@ def rollback(host: Host, args: Arguments) -> None:
     """Switch to `to`, or else to the last healthy release that does not serve."""
     lock.hold(host, args["app"], host.holder, args["wait"])
     try:
-        host.fetch(code.lacks(host))
         code.load(host)
         _switch(host, args)
     finally:

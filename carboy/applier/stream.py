@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from functools import partial
-from typing import IO, Any, BinaryIO, Callable, List, Optional
+from typing import IO, Any, BinaryIO, Callable, ContextManager, List, Optional
 
 from carboy.applier.resource import Failure, Need
 
@@ -47,7 +47,7 @@ class Stream:
                 os.write(self.record.fileno(), line.encode())
         self._send(line)
 
-    def fetch(self, needs: List[Need], store: Callable[[Need], BinaryIO]) -> None:
+    def fetch(self, needs: List[Need], store: Callable[[Need], ContextManager[BinaryIO]]) -> None:
         """Ask for all `needs` at once and write each answer to the file that `store` opens for it."""
         self.emit("want", needs=needs)
         for need in needs:

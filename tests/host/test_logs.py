@@ -11,8 +11,12 @@ from itertools import count
 from tests.host.conftest import Site
 
 ROTATIONS = 12
-# An empty log is not rotated, so each rotation waits for a line.
-ROTATE_WHAT_WAS_WRITTEN = "until [ -s /var/log/hello/access.log ]; do :; done; logrotate -f /etc/logrotate.d/hello"
+# An empty log is not rotated, so each rotation waits for a line; and it ends when every process has opened the new log:
+# the next one compresses the old, which is right after a day, but not while a worker has yet to be told.
+ROTATE_WHAT_WAS_WRITTEN = (
+    "until [ -s /var/log/hello/access.log ]; do :; done; logrotate -f /etc/logrotate.d/hello; "
+    "while ls -l /proc/[0-9]*/fd 2>/dev/null | grep -q 'access.log.1$'; do :; done"
+)
 READ_ALL = "cd /var/log/hello && zcat access.log.*.gz 2>/dev/null; cat access.log.[0-9] access.log 2>/dev/null || true"
 
 
