@@ -16,7 +16,15 @@ from carboy.project import ROOT
 from carboy.settings import resolve
 
 ROLES = ROOT / "roles"
-DEFAULT_ROLES = ("app", "gunicorn", "systemd", "logrotate", "release")
+RUNTIMES = {
+    "systemd": ("app", "systemd", "logrotate", "release"),
+    "cron": ("app", "cron", "logrotate", "release"),
+    "compose": ("app", "image", "logrotate", "compose"),
+    "kubernetes": ("kubernetes",),
+}
+"""The roles of a host, by `app_runtime`."""
+PROXIES = {"nginx": ("nginx",)}
+"""The roles that `app_proxy` adds."""
 VARIABLE = "carboy_roles"
 
 
@@ -33,6 +41,12 @@ class Declaration:
         """The app's name."""
         name: str = self.settings["app"].name
         return name
+
+    @property
+    def runtime(self) -> str:
+        """What runs the app."""
+        runtime: str = self.settings["app"].runtime
+        return runtime
 
     @property
     def policy(self) -> Policy:
@@ -55,7 +69,8 @@ def declare(host: Host) -> Declaration:
     """Read the roles and settings of a host; raises `DeclarationError` for anything that is not as declared."""
     host.check()
     known = {role: importlib.import_module(f"roles.{role}").Settings for role in _known()}
-    return Declaration(host, _roles(host), resolve(known, host))
+    roles = _roles(host)
+    return Declaration(host, roles, resolve(known, host, ("app", *roles)))
 
 
 def _known() -> list[str]:
@@ -65,7 +80,7 @@ def _known() -> list[str]:
 def _roles(host: Host) -> tuple[str, ...]:
     named = host.value(VARIABLE)
     if named is None:
-        return DEFAULT_ROLES
+        return _composed(host)
     if not isinstance(named, list) or not all(isinstance(role, str) for role in named):
         raise DeclarationError(f"{VARIABLE} must be a list of names", where=host.where(VARIABLE))
     for role in named:
@@ -73,3 +88,9 @@ def _roles(host: Host) -> tuple[str, ...]:
             hint = did_you_mean(role, _known()) or f"there are: {', '.join(_known())}"
             raise DeclarationError(f"unknown role {role}", where=host.where(VARIABLE), hint=hint)
     return tuple(named)
+
+
+def _composed(host: Host) -> tuple[str, ...]:
+    """The roles that the app's settings call for; a value that names none is refused with all else that is wrong."""
+    runtime = RUNTIMES.get(str(host.value("app_runtime")), RUNTIMES["systemd"])
+    return (*runtime, *PROXIES.get(str(host.value("app_proxy")), ()))

@@ -14,13 +14,23 @@ from pathlib import Path
 from typing import Any
 
 APPLIER = Path(__file__).parent / "applier"
-IMPORT = re.compile(
-    r"^( *)(?:from carboy\.applier(?:\.(\w+))? import (.+)|import carboy\.applier\.(\w+))$", re.MULTILINE
-)
+IMPORT = re.compile(r"^( *)from carboy\.applier(?:\.([\w.]+))? import (.+)$", re.MULTILINE)
 DOCSTRING = re.compile(r'^( *)"""(?:(?!""").)*"""$', re.MULTILINE | re.DOTALL)
 RETURNS = re.compile(r"\) -> [^\n]+:$", re.MULTILINE)
 COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
 BOOT = "import sys,zlib;i=sys.stdin.buffer;exec(zlib.decompress(i.read(int(i.readline()))))"
+
+
+def entrance(verb: str, runtime: str) -> str:
+    """The module that a verb begins with: the runtime's own where it has one."""
+    own = f"{runtime}.{verb}"
+    return own if _path(own).exists() else verb
+
+
+def runtime_modules(runtime: str) -> tuple[str, ...]:
+    """What a runtime adds to every verb; nothing for one whose verbs are all its own."""
+    module = f"{runtime}.runtime"
+    return (module,) if _path(module).exists() else ()
 
 
 def pack(verb: str, args: dict[str, Any], resources: tuple[str, ...] = ()) -> bytes:
@@ -49,7 +59,9 @@ def lean(source: str) -> str:
 
 
 def _lean_modules(names: set[str]) -> dict[str, str]:
-    return {f"carboy.applier.{name}": lean(_source(name)) for name in sorted(names)}
+    packages = {name.rpartition(".")[0] for name in names if "." in name}
+    modules = {**dict.fromkeys(packages, ""), **{name: lean(_source(name)) for name in names}}
+    return {f"carboy.applier.{name}": modules[name] for name in sorted(modules)}
 
 
 def _closure(names: tuple[str, ...], *, later: bool) -> set[str]:
@@ -66,11 +78,21 @@ def _closure(names: tuple[str, ...], *, later: bool) -> set[str]:
 
 @cache
 def _imports(name: str, later: bool) -> tuple[str, ...]:
-    matches = IMPORT.findall(_source(name))
-    listed = [module or plain or names for indent, module, names, plain in matches if later or not indent]
-    return tuple(part.strip() for item in listed for part in item.split(","))
+    listed = [(place, names) for indent, place, names in IMPORT.findall(_source(name)) if later or not indent]
+    return tuple(module for place, names in listed for module in _modules(place, names.split(",")))
+
+
+def _modules(place: str, names: list[str]) -> list[str]:
+    """The modules that `from PLACE import NAMES` needs: the place itself, or the names if that is a package."""
+    if not (APPLIER / place.replace(".", "/")).is_dir():
+        return [place]
+    return [f"{place}.{name.strip()}".lstrip(".") for name in names]
 
 
 @cache
 def _source(name: str) -> str:
-    return (APPLIER / f"{name}.py").read_text(encoding="utf-8")
+    return _path(name).read_text(encoding="utf-8")
+
+
+def _path(name: str) -> Path:
+    return APPLIER / f"{name.replace('.', '/')}.py"

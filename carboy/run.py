@@ -19,7 +19,7 @@ from carboy.confirmation import confirm
 from carboy.console import Console
 from carboy.declaration import Declaration
 from carboy.errors import CarboyError, OutcomeUnknownError
-from carboy.payload import pack, repairs
+from carboy.payload import entrance, pack, repairs, runtime_modules
 from carboy.remote import Event, Need, conduct
 from carboy.wheelhouse import Wheelhouse
 
@@ -116,8 +116,10 @@ class Run:
         """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
         host, tally = declared.host, Tally()
         common = {"app": declared.app, "verb": TYPED.get(verb, verb), "run": self.name, "holder": holder(self.name)}
-        payload = pack(verb, {**common, **args}, modules)
-        supply, changes = Supply(blobs, partial(repairs, verb, modules)), not args.get("check", True)
+        common["runtime"] = declared.runtime
+        entry, modules = entrance(verb, declared.runtime), (*modules, *runtime_modules(declared.runtime))
+        payload = pack(entry, {**common, **args}, modules)
+        supply, changes = Supply(blobs, partial(repairs, entry, modules)), not args.get("check", True)
 
         def sink(event: Event) -> None:
             tally.add(event)

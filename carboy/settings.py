@@ -6,7 +6,7 @@ role's settings is filled with those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any, get_type_hints
 
@@ -24,14 +24,18 @@ _FOREIGN = ("ansible_", "inventory_", "group_names")
 """How names begin that Ansible itself gives a meaning to."""
 
 
-def resolve(roles: Mapping[str, type[Any]], host: Host) -> dict[str, Any]:
-    """The settings of each role for a host; one DeclarationError lists all that is wrong with them."""
+def resolve(roles: Mapping[str, type[Any]], host: Host, wanted: Iterable[str] = ()) -> dict[str, Any]:
+    """The settings of the wanted roles (all by default) and those they need; one DeclarationError lists what is wrong.
+
+    `roles` are all that there are: a variable of one that is not wanted is no mistake, one of none is.
+    """
     run = _Resolution(roles, host)
-    found = {role: run.settings(role) for role in roles}
+    for role in wanted or roles:
+        run.settings(role)
     problems = [*run.problems, *_strangers(roles, host)]
     if problems:
         raise _together(problems, host)
-    return found
+    return run.done
 
 
 def _together(problems: list[DeclarationError], host: Host) -> DeclarationError:
@@ -50,18 +54,18 @@ class _Resolution:
         self._roles = roles
         self._schemas = {role: _schema(settings) for role, settings in roles.items()}
         self._host = host
-        self._done: dict[str, Any] = {}
+        self.done: dict[str, Any] = {}
         self._open: list[str] = []
 
     def settings(self, role: str) -> Any:
         """The role's settings, None if they have a problem."""
         if role in self._open:
             raise DeclarationError(f"roles need each other's settings: {' > '.join([*self._open, role])}")
-        if role not in self._done:
+        if role not in self.done:
             self._open.append(role)
-            self._done[role] = self._built(role)
+            self.done[role] = self._built(role)
             self._open.pop()
-        return self._done[role]
+        return self.done[role]
 
     def _built(self, role: str) -> Any:
         before = len(self.problems)

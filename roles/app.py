@@ -15,17 +15,26 @@ from carboy.applier.resource import Resource
 from carboy.applier.user import User
 from carboy.environment import refusal
 from carboy.inventory import Host
-from carboy.settings import Duration
+from carboy.settings import Duration, Size
 
 NAME = r"[a-z][a-z0-9_]{0,24}"
+DOMAIN = r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """`app_*`: source is a folder, or with ref a git repository; requires are requirements without any source."""
+    """`app_*`: source is a folder, or with ref a git repository; requires are requirements without any source.
+
+    How it is run (runtime, server, proxy) and what it may use are said here too, for every way alike.
+    """
 
     wsgi: str
     name: str = "app"
+    runtime: Literal["systemd", "cron", "compose", "kubernetes"] = "systemd"
+    server: Literal["gunicorn", "gevent", "flask"] = "gunicorn"
+    proxy: Literal["none", "nginx"] = "none"
+    development: bool = False
+    domain: str = ""
     source: str = ""
     ref: str = ""
     include: tuple[str, ...] = ()
@@ -39,6 +48,11 @@ class Settings:
     environment: dict[str, str] = field(default_factory=dict)
     secrets_file: Path | None = None
     start_timeout: Duration = Duration(60)
+    stop_timeout: Duration = Duration(30)
+    memory_max: Size | None = None
+    cpus: float | None = None
+    tasks_max: int = 512
+    open_files: int = 16384
 
     @property
     def home(self) -> str:
@@ -66,6 +80,15 @@ class Settings:
         if not _listens(self.listen):
             what = f"{self.listen!r} is neither ADDRESS:PORT (1 to 65535) nor the absolute path of a unix socket"
             yield "listen", what, "systemd takes no names: write 127.0.0.1:8000 or [::1]:8000"
+        if self.domain and not re.fullmatch(DOMAIN, self.domain):
+            yield "domain", f"{self.domain!r} is no name of a host", "write it like shop.example.com"
+        if not 1 <= self.stop_timeout <= 3600:
+            yield "stop_timeout", f"{self.stop_timeout:g} s is not from 1s to 1h"
+        if self.cpus is not None and not 0.01 <= self.cpus <= 1024:
+            yield "cpus", f"{self.cpus:g} is no number of cores", "write 0.5 for half a core"
+        for name in ("tasks_max", "open_files"):
+            if getattr(self, name) < 16:
+                yield name, f"{getattr(self, name)} is too few: no server starts with less than 16"
         for name in self.environment:
             problem, hint = refusal(name)
             if problem:

@@ -23,7 +23,6 @@ class Settings:
     threads: int = 1
     preload: bool = True
     timeout: int = 30
-    graceful_timeout: int = 30
     keepalive: int = 5
     max_requests: int = 0
     max_requests_jitter: int = 0
@@ -45,9 +44,17 @@ class Settings:
         """Environment of a candidate: its logs go to the journal, apart from those of the release that serves."""
         return {"GUNICORN_CMD_ARGS": "--access-logfile=- --error-logfile=-"}
 
+    def files(self) -> dict[str, tuple[str, Blob]]:
+        """What a release carries for gunicorn, by path, with the mode."""
+        return {
+            "gunicorn.conf.py": ("0644", template("gunicorn/gunicorn.conf.py.j2", s=self)),
+            "carboy_access_log.py": ("0644", template("gunicorn/access_log.py")),
+            "carboy_workers.py": ("0644", template("gunicorn/workers.py")),
+        }
+
     def validate(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say."""
-        for name in ("workers", "worker_connections", "threads", "timeout", "graceful_timeout", "backlog"):
+        for name in ("workers", "worker_connections", "threads", "timeout", "backlog"):
             value = getattr(self, name)
             if value != "auto" and value < 1:
                 yield name, f"{value} must be at least 1"
@@ -56,12 +63,3 @@ class Settings:
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form
     """Nothing beside the release."""
     yield from ()
-
-
-def files(s: Settings) -> dict[str, tuple[str, Blob]]:
-    """What a release carries for gunicorn, by path, with the mode."""
-    return {
-        "gunicorn.conf.py": ("0644", template("gunicorn/gunicorn.conf.py.j2", s=s)),
-        "carboy_access_log.py": ("0644", template("gunicorn/access_log.py")),
-        "carboy_workers.py": ("0644", template("gunicorn/workers.py")),
-    }

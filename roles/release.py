@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from carboy import environment, requirements, source
 from carboy.applier.cutover import Cutover
 from carboy.applier.policy import Policy
 from carboy.applier.release import Release
-from carboy.applier.resource import Blob, Resource
+from carboy.applier.resource import Resource
 from carboy.applier.venv import Venv
 from carboy.catalog import Content, digest
 from carboy.inventory import Host
 from carboy.settings import Duration
-from roles import gunicorn, systemd
 from roles.app import Settings as App
+from roles.cron import Settings as Cron
+from roles.server import Files
+from roles.server import Settings as Server
+from roles.systemd import Settings as Systemd
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,9 @@ class Settings:
     """`release_*`: how a switch is watched, what runs around it, what is kept, and what a receipt asks."""
 
     app: App
-    gunicorn: gunicorn.Settings
-    systemd: systemd.Settings
+    server: Server
+    systemd: Systemd
+    cron: Cron
     watch: Duration = Duration(3)
     max_errors: int = 10
     keep: int = 5
@@ -36,6 +41,25 @@ class Settings:
     reversible: bool = True
     receipt_path: str = ""
     receipt_clients: int = 4
+
+    @property
+    def runner(self) -> Systemd | Cron:
+        """What runs a release whose packages are in a venv."""
+        return self.cron if self.app.runtime == "cron" else self.systemd
+
+    @property
+    def gate(self) -> dict[str, Any]:
+        """How the release is judged, now and if it ever comes back; part of what it is."""
+        return {
+            "runtime": self.app.runtime,
+            "health": self.app.health,
+            "listen": self.app.listen,
+            "start_timeout": float(self.app.start_timeout),
+            "candidate": self.server.chosen.candidate,
+            "once": ["before_cutover"] if self.before_cutover_once else [],
+            "hook_timeout": float(self.hook_timeout),
+            "reversible": self.reversible,
+        }
 
     @property
     def policy(self) -> Policy:
@@ -72,30 +96,21 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     files = {
         # An index may be named there along with its password.
         "requirements.txt": ("0600", venv.requirements),
-        **gunicorn.files(s.gunicorn),
-        **systemd.files(s.systemd),
-        **_hooks(s),
+        **s.server.chosen.files(),
+        **s.runner.files(),
+        **hooks(s),
         "environment": (
             "0600",
             environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file")),
         ),
     }
-    gate = {
-        "health": s.app.health,
-        "listen": s.app.listen,
-        "start_timeout": float(s.app.start_timeout),
-        "candidate": s.gunicorn.candidate,
-        "once": ["before_cutover"] if s.before_cutover_once else [],
-        "hook_timeout": float(s.hook_timeout),
-        "reversible": s.reversible,
-    }
-    identity = digest(manifest, venv, files, gate)
+    identity = digest(manifest, venv, files, s.gate)
     yield venv
-    yield Release(s.app.name, identity, manifest, venv, files, gate, systemd.checks(s.systemd), tree.revision)
+    yield Release(s.app.name, identity, manifest, venv, files, s.gate, s.runner.checks, tree.revision)
     yield Cutover(s.app.name, identity, s.policy)
 
 
-def _hooks(s: Settings) -> dict[str, tuple[str, Blob]]:
+def hooks(s: Settings) -> Files:
     """The commands around the cutover as scripts, one for each moment that has any."""
     commands = {"before_cutover": s.before_cutover, "after_cutover": s.after_cutover}
     return {f"hooks/{name}": ("0644", Content.of("\n".join([*lines, ""]))) for name, lines in commands.items() if lines}

@@ -99,7 +99,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "reserved name": (["-e", "app_environment={CARBOY_RELEASE: x}"], ["CARBOY_RELEASE", "give it another name"]),
     "bad health": (["-e", "app_health=/a b"], ["'/a b'", "-e app_health", "%20"]),
-    "bad share": (["-e", "systemd_cpu_quota=half"], ["'half'", "50%"]),
+    "bad share": (["-e", "app_cpus=half"], ["'half'", "a number"]),
     "bad path": (["-e", "systemd_writable=[var/x]"], ["'var/x'", "systemd_writable"]),
     "missing key": (
         ["-e", "ansible_ssh_private_key_file=/no/such"],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from carboy.applier.release import Release
-from carboy.declaration import DEFAULT_ROLES, Declaration, declare
+from carboy.declaration import RUNTIMES, Declaration, declare
 from carboy.errors import DeclarationError
 from carboy.inventory import Host
 from tests.support.trees import fill
@@ -44,7 +44,7 @@ def test_all_roles_in_their_order(declared: Declare) -> None:
     """Without carboy_roles a host has all roles; their resources come in the order in which roles need each other."""
     catalog = declared().catalog
     roles = list(dict.fromkeys(role for role, _ in catalog.entries))
-    assert roles == [role for role in DEFAULT_ROLES if role in roles]
+    assert roles == [role for role in RUNTIMES["systemd"] if role in roles]
     kinds = [type(resource).__name__ for _, resource in catalog.entries]
     assert kinds.index("User") < kinds.index("Venv") < kinds.index("Release") < kinds.index("Cutover") == len(kinds) - 1
 
@@ -87,8 +87,8 @@ def test_the_same_app_is_the_same_release_on_every_host(declared: Declare) -> No
         {"app_listen": "0.0.0.0:9000"},
         {"app_health": "/other"},
         {"gunicorn_workers": 3},
-        {"gunicorn_graceful_timeout": 5},
-        {"systemd_memory_max": "1G"},
+        {"app_stop_timeout": 5},
+        {"app_memory_max": "1G"},
         {"systemd_restart_sec": 2},
         {"systemd_backlog": 99},
     ],

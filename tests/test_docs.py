@@ -18,7 +18,7 @@ import yaml
 from carboy.applier.host import Host as Machine
 from carboy.catalog import encode
 from carboy.cli import Verb
-from carboy.declaration import DEFAULT_ROLES, VARIABLE
+from carboy.declaration import RUNTIMES, VARIABLE
 from carboy.errors import CarboyError
 from carboy.inventory import load
 from carboy.inventory.typed import convert, expected
@@ -100,11 +100,11 @@ def test_no_setting_of_an_unknown_role_is_documented() -> None:
 
 def test_connection_variables_are_those_that_are_read() -> None:
     """The page names each ansible_* and carboy_* variable that the code reads, and no other."""
-    code = [*ROOT.glob("carboy/**/*.py"), *ROOT.glob("tests/verify/*.py")]
+    code = [*ROOT.glob("carboy/**/*.py"), *ROOT.glob("tests/verify/**/*.py")]
     read = {name for path in code for name in re.findall(r'"((?:ansible|carboy)_[a-z_]+)"', path.read_text())}
     told = {name for row in rows(SETTINGS, 3) for name in NAME.findall(row[0])}
     assert told == read
-    assert f"| `{VARIABLE}` | {', '.join(DEFAULT_ROLES)} |" in SETTINGS
+    assert f"| `{VARIABLE}` | {', '.join(RUNTIMES['systemd'])} |" in SETTINGS
 
 
 def test_the_example_of_an_inventory_can_be_read(tmp_path: Path) -> None:

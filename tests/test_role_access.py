@@ -62,7 +62,8 @@ REFUSED: dict[str, list[Any]] = {
 
 def host(**variables: Any) -> Host:
     """A host on which all else is right."""
-    return Host("prod1", {"app_wsgi": "app.wsgi:app", "ansible_user": "deploy", **variables}, {})
+    common = {"app_wsgi": "app.wsgi:app", "ansible_user": "deploy", "carboy_roles": ["access"]}
+    return Host("prod1", {**common, **variables}, {})
 
 
 def guarded(**variables: Any) -> list[Guarded]:

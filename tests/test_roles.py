@@ -14,7 +14,9 @@ ACCEPTED: dict[str, list[Any]] = {
     "app_listen": ["8000", "0.0.0.0:1", "127.0.0.1:65535", "[::1]:8000", "[::]:80", "/run/web/app.sock"],
     "app_health": ["/", "/health", "/a%20b?deep=1&x=~"],
     "app_environment": [{"A": "1", "_b2": ""}, {"GUNICORN": "x", "MY_CARBOY_X": "y"}],
-    "systemd_cpu_quota": ["", "50%", "150%"],
+    "app_cpus": [0.5, 1, 64],
+    "app_domain": ["", "shop.example.com", "localhost", "xn--grsse-lva.example"],
+    "app_stop_timeout": ["1s", "1h", 30],
     "systemd_writable": [[], ["/var/lib/app", "/srv/größe"]],
 }
 REFUSED: dict[str, list[Any]] = {
@@ -40,7 +42,14 @@ REFUSED: dict[str, list[Any]] = {
     ],
     "app_health": ["", "health", "/größe", "/a b", "/a\r\nX: y", "/\x7f"],
     "app_environment": [{"A B": "1"}, {"1A": "1"}, {"Ä": "1"}, {"CARBOY_RELEASE": "x"}, {"GUNICORN_CMD_ARGS": "-w 9"}],
-    "systemd_cpu_quota": ["50", "half", "0%", "-5%", "5 %", "50%\n"],
+    "app_cpus": ["half", 0, -1, 5000, "50%"],
+    "app_domain": ["http://x", "a b", "größe.example", "-x.example", "x..y", "X.example", "x;y"],
+    "app_stop_timeout": [0, "2h", "-1s"],
+    "app_tasks_max": [0, 15],
+    "app_open_files": [0, 15],
+    "app_runtime": ["docker", "", None],
+    "app_server": ["uwsgi", True],
+    "app_proxy": ["apache", None],
     "systemd_writable": [["var/x"], ["/var/x y"], ["/var/x\nUser=root"], [""], ["/fine", "~/x"]],
 }
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from carboy.verify import SUITE, judge
-from carboy.verify.session import laid_out
+from carboy.verify import judge
+from carboy.verify.session import SUITE, laid_out
 from carboy.verify.target import ON_HOST, script
-from tests.verify.test_packages import parsed, unmet
+from tests.verify.releases.test_packages import parsed, unmet
 
 MODULES = sorted(ON_HOST.glob("*.py"))
 HOST = {"python_version": "3.11", "sys_platform": "linux"}

@@ -15,7 +15,7 @@ class Cause(NamedTuple):
     look: str = ""
 
 
-LESS_MEMORY = "raise systemd_memory_max, or let the app and its gunicorn_workers use less"
+LESS_MEMORY = "raise app_memory_max, or let the app and its gunicorn_workers use less"
 WRITABLE = "write below /srv/<app>/shared, or name the folder in systemd_writable"
 MEND = "mend the app and deploy again"
 ROOM = "make room and deploy again"
@@ -134,11 +134,11 @@ CAUSES: Tuple[Cause, ...] = (
         r"it cannot reach what it connects to: \1",
         "see that this runs, and that the host reaches it",
     ),
-    Cause(r"^said: .*Too many open files", "it opens too many files", "raise systemd_open_files"),
+    Cause(r"^said: .*Too many open files", "it opens too many files", "raise app_open_files"),
     Cause(
         r"^said: (RuntimeError: can't start new thread|BlockingIOError: \[Errno 11\])",
         "it has as many processes and threads as it may",
-        "raise systemd_tasks_max",
+        "raise app_tasks_max",
     ),
     Cause(r"^said: MemoryError", "it asks for more memory than there is", LESS_MEMORY),
     Cause(

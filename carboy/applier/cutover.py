@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from carboy.applier import runtime
 from carboy.applier.host import Host
 from carboy.applier.policy import Policy
 from carboy.applier.resource import Drift, Failure, Properties, Resource
 from carboy.applier.store import Store
-from carboy.applier.units import Units
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Cutover(Resource):
     def current(self, host: Host) -> Properties:
         """Which releases serve and which one is chosen, and whether the units are as released."""
         store = Store(host, self.app)
-        units = Units(store)
-        state = units.read()
+        running = runtime.of(store)
+        state = running.read()
         return {
             "serving": state.serving,
             "chosen": state.chosen,
             "socket": state.socket,
-            "units": "as released" if state.chosen and units.as_released(state.chosen, state) else "changed",
+            "units": "as released" if state.chosen and running.as_released(state.chosen, state) else "changed",
             "candidates": state.candidates,
             "current": store.current(),
         }

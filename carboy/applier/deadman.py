@@ -11,19 +11,19 @@ import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Iterator, List
 
-from carboy.applier import systemd
 from carboy.applier.host import STATE, Host, link, private, remove, write
 from carboy.applier.lock import hold
 from carboy.applier.pending import BOOT_UNIT, FOLDER, UNIT, pending, stranded
 from carboy.applier.resource import Failure, Locked
+from carboy.applier.systemd import systemctl
 
 if TYPE_CHECKING:
     from carboy.applier.guarded import Part
 
 LOCK = "dead-man"
 LOCK_SECONDS = 10.0
-BOOT_FILE = "%s/%s" % (systemd.UNITS, BOOT_UNIT)
-BOOT_LINK = "%s/sysinit.target.wants/%s" % (systemd.UNITS, BOOT_UNIT)
+BOOT_FILE = "%s/%s" % (systemctl.UNITS, BOOT_UNIT)
+BOOT_LINK = "%s/sysinit.target.wants/%s" % (systemctl.UNITS, BOOT_UNIT)
 
 BOOT_TEXT = """\
 [Unit]

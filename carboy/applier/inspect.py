@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from carboy.applier import probe
+from carboy.applier import probe, runtime
 from carboy.applier.host import Host
 from carboy.applier.runs import runs
+from carboy.applier.runtime import Runtime
 from carboy.applier.session import Arguments, session
 from carboy.applier.store import Record, Store
-from carboy.applier.systemd import started
-from carboy.applier.units import Units
 
 PROBE_SECONDS = 5.0
 
@@ -21,20 +20,17 @@ def main(args: Arguments) -> None:
 def status(host: Host, args: Arguments) -> None:
     """What serves, since when and how well, what else is kept, and how the last run ended."""
     store = Store(host, args["app"])
-    units = Units(store)
-    state = units.read()
+    running = runtime.of(store)
+    state = running.read()
     for release in state.serving:
-        unit = state.shown[units.instance(release)]
         record = store.record(release)
         host.stream.emit(
             "serving",
             release=release,
             chosen=release == state.chosen,
-            pid=int(unit["MainPID"]),
-            restarts=int(unit["NRestarts"]),
-            since=int(started(unit)),
-            health=_health(units, release, record),
+            health=_health(running, release, record),
             revision=record.get("revision", ""),
+            **running.about(release, state),
         )
     facts = {"socket": state.socket, "chosen": state.chosen, "serving": state.serving, "releases": store.all()}
     host.stream.emit("status", app=args["app"], **facts)
@@ -49,7 +45,7 @@ def history(host: Host, args: Arguments) -> None:
         host.stream.emit("switch", **record)
 
 
-def _health(units: Units, release: str, record: Record) -> str:
+def _health(running: Runtime, release: str, record: Record) -> str:
     if not record:
         return "unknown: the folder of this release is gone"
-    return str(probe.ask(units.probe_address(release), record["gate"]["health"], PROBE_SECONDS))
+    return str(probe.ask(running.address(release), record["gate"]["health"], PROBE_SECONDS))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from carboy.applier import systemd
 from carboy.applier.host import STATE, Host
 from carboy.applier.resource import Stranded
+from carboy.applier.systemd import systemctl
 
 FOLDER = STATE + "/deadman"
 UNIT = "carboy-deadman"
@@ -45,5 +45,5 @@ def _gone(host: Host, within: float) -> bool:
 
 
 def _ticking(host: Host) -> bool:
-    units = systemd.show(host, UNIT + ".timer", UNIT + ".service", BOOT_UNIT)
-    return any(unit["ActiveState"] in systemd.RUNNING for unit in units.values())
+    units = systemctl.show(host, UNIT + ".timer", UNIT + ".service", BOOT_UNIT)
+    return any(unit["ActiveState"] in systemctl.RUNNING for unit in units.values())

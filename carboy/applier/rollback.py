@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carboy.applier import code, lock
+from carboy.applier import code, lock, runtime
 from carboy.applier.difference import contents_of, difference
 from carboy.applier.host import Host
 from carboy.applier.policy import Policy
@@ -10,7 +10,6 @@ from carboy.applier.prune import forget
 from carboy.applier.resource import Failure
 from carboy.applier.session import Arguments, detach, session
 from carboy.applier.store import Store
-from carboy.applier.units import Units
 
 
 def main(args: Arguments) -> None:
@@ -64,7 +63,7 @@ def _doubt(store: Store, release: str) -> str:
 def _target(store: Store, wanted: str) -> str:
     if wanted:
         return _named(store, wanted)
-    state, healthy = Units(store).read(), store.healthy()
+    state, healthy = runtime.of(store).read(), store.healthy()
     if state.chosen in healthy[:-1]:
         # A rollback that was killed had chosen it already: go on, not forward again.
         return str(state.chosen)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Dict, Iterable, List, Tuple
 
+from carboy.applier import runtime
 from carboy.applier.host import STATE, Host
 from carboy.applier.prune import FEWEST, amount, spare, sweep
 from carboy.applier.resource import Failure, Need, Resource, Weight
 from carboy.applier.store import Store
-from carboy.applier.units import Units
 
 BLOCK = 4096
 # Measured over the packages of the example app: bytecode takes 1.35 times what its source does.
@@ -38,7 +38,7 @@ def check(host: Host, resources: Iterable[Resource], needs: Iterable[Need]) -> N
     weights += [weight for resource in resources for weight in resource.weighs(host)]
     if not _short(weights):
         return
-    serving = Units(store).read().serving if host.live else []
+    serving = runtime.of(store).read().serving if host.live else []
     if sweep(store, serving):
         host.say("removed what killed runs had left")
     short = _short(weights)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Tuple
 
-from carboy.applier import systemd
 from carboy.applier.host import Host
 from carboy.applier.resource import Drift, Properties, Resource
+from carboy.applier.systemd import systemctl
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Service(Resource):
 
     def current(self, host: Host) -> Properties:
         """Enabled, active, and fresh: started after its files last changed."""
-        unit = systemd.show(host, self.name)[self.name]
-        active = unit["ActiveState"] in systemd.RUNNING
+        unit = systemctl.show(host, self.name)[self.name]
+        active = unit["ActiveState"] in systemctl.RUNNING
         return {
             "enabled": unit["UnitFileState"] in ("enabled", "enabled-runtime", "static", "generated"),
             "active": active,
-            "fresh": not active or systemd.started(unit) >= systemd.newest(host, self.files),
+            "fresh": not active or systemctl.started(unit) >= systemctl.newest(host, self.files),
         }
 
     def desired(self, host: Host) -> Properties:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import time
 from typing import Optional
 
-from carboy.applier import candidate, hooks, listener, probe
-from carboy.applier.explain import failure as explained
+from carboy.applier import hooks, probe, runtime
 from carboy.applier.host import link
 from carboy.applier.policy import Policy
 from carboy.applier.prune import prune
 from carboy.applier.receipt import DURING, Prober
 from carboy.applier.resource import Failure, Stranded
 from carboy.applier.store import HEALTHY, Store
-from carboy.applier.units import NOT_RELOADED, State, Units
 from carboy.applier.watch import Watch
 
 DEPLOY = "deploy"
@@ -27,11 +24,11 @@ class Switch:
 
     def __init__(self, store: Store, release: str, policy: Policy) -> None:
         self.store, self.host = store, store.host
-        self.units = Units(store)
+        self.runtime = runtime.of(store)
         self.release = release
         self.policy = policy
         self.began = time.monotonic()
-        self.before = self.units.read()
+        self.before = self.runtime.read()
         self.gate = store.record(release)["gate"]
         self.hooked = False
 
@@ -40,7 +37,7 @@ class Switch:
         prober = self._prober()
         try:
             self._judge()
-            self.hooked = action == DEPLOY and hooks.run(self.units, self.release, hooks.BEFORE)
+            self.hooked = action == DEPLOY and hooks.run(self.runtime, self.release, hooks.BEFORE)
             self._replace(action, prober)
         except Failure as failure:
             with contextlib.suppress(Exception):
@@ -56,7 +53,7 @@ class Switch:
         try:
             # Late: a run that dies before it leaves drift, which the next one finds.
             link(self.store.home / "current", "releases/" + self.release)
-            self.units.sweep(self.release)
+            self.runtime.sweep(self.release)
             freed = prune(self.store, self.release, self.policy.keep)
         except (OSError, ValueError) as problem:
             freed = "nothing: %s" % problem
@@ -82,25 +79,25 @@ class Switch:
 
     def _judge(self) -> None:
         for leftover in self.before.candidates:
-            candidate.discard(self.units, leftover)
+            self.runtime.discard_candidate(leftover)
         # A release that already served well need not be tried out: it still has to be healthy before the old one goes.
         if self.release not in {*self.before.serving, *self.store.healthy()}:
-            candidate.judge(self.units, self.release)
+            self.runtime.judge(self.release)
 
     def _replace(self, action: str, prober: Optional[Prober]) -> None:
         """Put the release in the place of the others, and write down that it is there; or go back."""
         began = time.monotonic()
         try:
-            self._join(self.release, self.before)
+            self.runtime.join(self.release, self.before)
             seconds = time.monotonic() - began
-            candidate.prove(self.units, self.release, self.units.instance(self.release))
-            watch = Watch(self.units, self.release, self.policy, prober)
+            self.runtime.prove(self.release)
+            watch = Watch(self.runtime, self.release, self.policy, prober)
             if action == DEPLOY and self.previous:
                 watch.beside()
-            watch.alone(self._succeed(self.release, self.before))
+            watch.alone(self.runtime.succeed(self.release, self.before))
             self._end_others()
             if action == DEPLOY:
-                hooks.run(self.units, self.release, hooks.AFTER)
+                hooks.run(self.runtime, self.release, hooks.AFTER)
             self._remember(action, HEALTHY)
         except Exception as problem:
             # Whatever it is, a fault of Carboy's too: what served before must serve again.
@@ -110,87 +107,33 @@ class Switch:
             raise Failure(failure.what, details=failure.details, hint=hint) from problem
         self.host.stream.emit("cutover", release=self.release, before=self.previous, seconds=round(seconds, 3))
 
-    def _join(self, release: str, state: State) -> None:
-        """Have the release serve the public socket, beside the others if there are any, and be healthy."""
-        self.units.forgive(state)
-        self.host.stale_units = self.host.stale_units or state.socket == NOT_RELOADED
-        runs = release in state.serving
-        # What systemd still holds of it may be of a file that is gone.
-        self.host.stale_units = self.host.stale_units or (not runs and self.units.instance(release) in state.shown)
-        sound = runs and self.units.as_released(release, state)
-        moves = listener.moves(self.units, release)
-        if moves:
-            listener.check(self.units, release, state.serving)
-        if moves or not sound:
-            self.units.refresh(release)
-        if moves or state.socket != "active":
-            running = [self.units.instance(name) for name in state.serving]
-            sound = listener.open_for(self.units, release, running, moves) and sound
-        if moves or not sound:
-            self._start(release, "restart" if runs else "start")
-
-    def _succeed(self, release: str, state: State) -> "subprocess.Popen[bytes]":
-        """Begin to stop the others, which drain, and choose the release; what is returned ends when they are gone."""
-        # What a killed run left draining is waited for, too.
-        others = [self.units.instance(name) for name in (*state.serving, *state.draining) if name != release]
-        # Begun before the choice, which takes systemd a moment: until then either release would be started on demand.
-        stopping = self.host.begin("systemctl", "stop", *others) if others else self.host.begin("true")
-        self.units.choose(release)
-        return stopping
-
     def _end_others(self) -> None:
         """Stop what a request started again between the beginning of its stop and the choice."""
-        state = self.units.read()
+        state = self.runtime.read()
         if state.serving != [self.release]:
-            self._succeed(self.release, state).wait()
-
-    def _start(self, release: str, verb: str) -> None:
-        unit, gate = self.units.instance(release), self.store.record(release)["gate"]
-        self.host.say("%s joins the public socket" % release)
-        if self.host.call("systemctl", verb, unit).returncode:
-            raise explained(self.units, unit, "%s does not start" % unit)
-        answer = probe.ask(self.units.probe_address(release), gate["health"], gate["start_timeout"])
-        if not answer.healthy:
-            raise explained(self.units, unit, "%s is not healthy" % unit, answer)
+            self.runtime.succeed(self.release, state).wait()
 
     def _go_back(self) -> None:
         """Bring back what served before; if nothing did take the new one down, if this one alone did let it be."""
         try:
             if self.previous:
                 self.host.say("going back to %s" % self.previous)
-                if self.previous not in self.units.read().serving:
-                    # It drains and cannot start before it has ended; the socket lets requests wait, the sick fail them.
-                    # Chosen first, lest they start the sick one again, if the disk has room for the choice.
-                    with contextlib.suppress(OSError):
-                        self.units.choose(self.previous)
-                    self.units.discard(self.release)
-                    # Before anything that takes room on a disk.
-                    self.host.call("systemctl", "start", self.units.instance(self.previous))
-                now = self.units.read()
-                self._join(self.previous, now)
-                self._succeed(self.previous, now).wait()
-                self.units.discard(self.release)
+                if self.previous not in self.runtime.read().serving:
+                    self.runtime.revive(self.previous, self.release)
+                now = self.runtime.read()
+                self.runtime.join(self.previous, now)
+                self.runtime.succeed(self.previous, now).wait()
+                self.runtime.discard(self.release)
             elif self.release not in self.before.serving:
-                self._take_down()
-            elif self.release not in self.units.read().serving:
+                self.runtime.take_down(self.release, self.before)
+            elif self.release not in self.runtime.read().serving:
                 raise Failure("%s served before, and does not any more" % self.release)
         except Exception as worse:
             raise Stranded(
                 "the switch failed, and so did the way back: %s" % worse,
                 details=getattr(worse, "details", ""),
-                hint="look at the host now: systemctl status '%s@*' %s" % (self.store.app, self.units.socket),
+                hint="look at the host now: %s" % self.runtime.inquiry,
             ) from worse
-
-    def _take_down(self) -> None:
-        """Leave what was there: nothing that serves, but perhaps a release that the next request starts."""
-        chosen = self.before.chosen
-        if self.before.socket != "active" or not chosen:
-            self.host.call("systemctl", "stop", self.units.socket)
-        self.units.discard(self.release)
-        if chosen and chosen != self.release:
-            self.units.choose(chosen)
-        else:
-            self.units.unchoose()
 
     def _who_serves(self) -> str:
         if self.previous:

@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from carboy.applier import probe, systemd
-from carboy.applier.explain import failure
+from carboy.applier import probe
 from carboy.applier.policy import Policy
 from carboy.applier.receipt import AFTER, Prober
-from carboy.applier.units import Units
+from carboy.applier.runtime import Runtime
 
 ANSWER_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
@@ -25,13 +24,11 @@ STATUS = re.compile(rb'"status_code": (\d)')
 class Watch:
     """Begins when it is made; each look raises `Failure` on a breach."""
 
-    def __init__(self, units: Units, release: str, policy: Policy, prober: Optional[Prober] = None) -> None:
-        self.units, self.release, self.policy, self.prober = units, release, policy, prober
-        self.host = units.store.host
-        self.gate = units.store.record(release)["gate"]
-        self.unit = units.instance(release)
-        self.answers = Answers(self.host.at("/var/log/%s/access.log" % units.store.app), release)
-        self.restarts = self._shown()["NRestarts"]
+    def __init__(self, runtime: Runtime, release: str, policy: Policy, prober: Optional[Prober] = None) -> None:
+        self.runtime, self.release, self.policy, self.prober = runtime, release, policy, prober
+        self.gate = runtime.store.record(release)["gate"]
+        self.answers = Answers(runtime.host.at("/var/log/%s/access.log" % runtime.store.app), release)
+        self.vital = runtime.vital(release)
         self.until = time.monotonic() + policy.watch
         self.alone_for = 0.0
 
@@ -41,7 +38,7 @@ class Watch:
         half = time.monotonic() + self.alone_for
         while time.monotonic() < half:
             # On its own socket: the others would answer some public questions, and may not know its health path.
-            self._look(self.units.probe_address(self.release))
+            self._look(self.runtime.address(self.release))
             time.sleep(PAUSE_SECONDS)
         self._stayed_up()
 
@@ -52,7 +49,7 @@ class Watch:
             if not gone and stopping.poll() is not None:
                 gone = True
                 self._begin_after()
-            self._look(probe.address(self.gate["listen"]) if gone else self.units.probe_address(self.release))
+            self._look(probe.address(self.gate["listen"]) if gone else self.runtime.address(self.release))
             time.sleep(PAUSE_SECONDS)
         if self.prober:
             # The last requests may still be under way: only their end tells.
@@ -70,28 +67,21 @@ class Watch:
     def _look(self, where: probe.Address) -> None:
         answer = probe.ask(where, self.gate["health"], ANSWER_SECONDS)
         if not answer.healthy:
-            raise failure(self.units, self.unit, "not healthy after the switch", answer)
+            raise self.runtime.failure(self.release, "not healthy after the switch", answer)
         errors, total = self.answers.count()
         if errors >= FEWEST_ERRORS and 100 * errors > self.policy.max_errors * total:
-            raise failure(
-                self.units,
-                self.unit,
-                "%d of its %d answers since it joined were errors of the server" % (errors, total),
-            )
+            told = "%d of its %d answers since it joined were errors of the server" % (errors, total)
+            raise self.runtime.failure(self.release, told)
         self._heed(self.prober)
 
     def _heed(self, prober: Optional[Prober]) -> None:
         failed = prober.failures() if prober else []
         if failed:
-            raise failure(self.units, self.unit, "the receipt has a failed request: %s" % failed[0])
+            raise self.runtime.failure(self.release, "the receipt has a failed request: %s" % failed[0])
 
     def _stayed_up(self) -> None:
-        shown = self._shown()
-        if (shown["ActiveState"], shown["NRestarts"]) != ("active", self.restarts):
-            raise failure(self.units, self.unit, "%s did not stay up" % self.unit)
-
-    def _shown(self) -> "dict[str, str]":
-        return systemd.show(self.host, self.unit)[self.unit]
+        if not self.vital or self.runtime.vital(self.release) != self.vital:
+            raise self.runtime.failure(self.release, "%s did not stay up" % self.runtime.name(self.release))
 
 
 class Answers:

@@ -14,8 +14,16 @@ from carboy.errors import CarboyError, FailedError
 if TYPE_CHECKING:
     from carboy.verify.target import Target
 
-SUITE = Path(__file__).parents[2] / "tests" / "verify"
-PYTEST = ("--quiet", "--assert=plain", "--capture=no", "-p", "no:cacheprovider", "-p", "no:xdist")
+PYTEST = (
+    "--quiet",
+    "--assert=plain",
+    "--capture=no",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "--import-mode=importlib",
+)
 
 
 def verify(
@@ -28,7 +36,7 @@ def verify(
     """
     import pytest  # here and below, because no other verb has a use for pytest and testinfra
 
-    from carboy.verify.session import Verification
+    from carboy.verify.session import SUITE, Verification
 
     with ExitStack() as connections:
         targets, unreachable = _open(declarations, console, connections, kill=kill)

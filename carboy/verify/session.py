@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from carboy.console import Console, columns
 from carboy.verify.target import Target
 
+SUITE = Path(__file__).parents[2] / "tests" / "verify"
 NAME = "carboy-verify"
 COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
 WIDTH = 96
@@ -41,10 +43,15 @@ class Verification:
         config.addinivalue_line("markers", "kills: kills processes of the app; only where that is allowed")
         config.addinivalue_line("markers", "reboots: reboots the host; only where that is allowed")
 
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Pass over the checks that are for none of these hosts."""
+        concern = any(collection_path.name in target.subjects for target in self.targets)
+        return None if not collection_path.is_dir() or collection_path == SUITE or concern else True
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make every check once for each host."""
-        names = [target.name for target in self.targets]
-        metafunc.parametrize("target", self.targets, ids=names, scope="session")
+        """Make every check once for each host that it is for: its folder names what a host must have."""
+        concerned = [target for target in self.targets if metafunc.definition.path.parent.name in target.subjects]
+        metafunc.parametrize("target", concerned, ids=[target.name for target in concerned], scope="session")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Order the checks: host by host, what kills comes last, and a reboot after that."""

@@ -20,6 +20,13 @@ Record = Callable[[str, object], None]
 ON_HOST = Path(__file__).parent / "on_host"
 # The last one is the applier's own: a switch and the checks must not come to different verdicts.
 QUESTIONS = (*(ON_HOST / f"{name}.py" for name in ("app", "look", "disturb")), APPLIER / "coherence.py")
+SUBJECTS = {
+    "systemd": ("any", "releases", "systemd"),
+    "cron": ("any", "releases", "cron"),
+    "compose": ("any", "compose"),
+    "kubernetes": ("kubernetes",),
+}
+"""The folders of checks that concern a host, by what runs the app."""
 LOADER = """
 import json, sys, types
 for name, text in {sources!r}.items():
@@ -56,6 +63,11 @@ class Target:
     def name(self) -> str:
         """The host's name in the inventory."""
         return self.declared.host.name
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """What can be checked here: the folders of tests/verify."""
+        return (*SUBJECTS[self.app.runtime], self.app.server, self.app.proxy)
 
     @property
     def release(self) -> str:

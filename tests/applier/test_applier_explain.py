@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from carboy.applier import explain
 from carboy.applier.causes import CAUSES, UNKNOWN, likely
 from carboy.applier.excerpt import LINES, excerpt
-from carboy.applier.explain import Case, facts, symptoms
 from carboy.applier.host import Host
 from carboy.applier.probe import Answer
 from carboy.applier.space import room, with_room
 from carboy.applier.store import Store
-from carboy.applier.units import Units
+from carboy.applier.systemd import explain
+from carboy.applier.systemd.explain import Case, facts, symptoms
+from carboy.applier.systemd.units import Units
 from carboy.applier.waiting import unanswered
 
 RELEASE = "/srv/shop/releases/20260101T000000Z-0123abcd"

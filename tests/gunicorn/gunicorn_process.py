@@ -33,13 +33,12 @@ os.execv(command[0], command)
 def settings(log_dir: Path, **changes: Any) -> SimpleNamespace:
     """Return every setting that the template may read, with some changed."""
     values = {
-        "app": SimpleNamespace(name="probe", bind="127.0.0.1:0"),
+        "app": SimpleNamespace(name="probe", bind="127.0.0.1:0", stop_timeout=10),
         "workers": 2,
         "worker_class": "gevent",
         "worker_connections": 2000,
         "threads": 4,
         "timeout": 30,
-        "graceful_timeout": 10,
         "keepalive": 2,
         "max_requests": 0,
         "max_requests_jitter": 0,

@@ -52,12 +52,12 @@ def test_pid_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_value_breaks_out(tmp_path: Path) -> None:
     """Whatever text a setting holds arrives as that text and is never executed."""
-    app = SimpleNamespace(name=BREAKOUT, bind=BREAKOUT)
+    app = SimpleNamespace(name=BREAKOUT, bind=BREAKOUT, stop_timeout=10)
     conf = execute(write_release(tmp_path / "r", app=app, worker_class="sync", log_level=BREAKOUT))
     assert (conf["proc_name"], conf["bind"], conf["loglevel"]) == (BREAKOUT, BREAKOUT, BREAKOUT)
 
 
-@pytest.mark.parametrize("name", [*vars(settings(Path("/var/log/probe"))), "app.name", "app.bind"])
+@pytest.mark.parametrize("name", [*vars(settings(Path("/var/log/probe"))), "app.name", "app.bind", "app.stop_timeout"])
 def test_missing_setting(name: str) -> None:
     """A setting that is not there is an error, not an empty text."""
     s = settings(Path("/var/log/probe"))

@@ -143,10 +143,10 @@ BROKEN = (
     ),
     Broken(
         "Memory limit",
-        "The app takes 300 MB when it is imported, with `systemd_memory_max: 64M`.",
+        "The app takes 300 MB when it is imported, with `app_memory_max: 64M`.",
         "at its limit of 64 MB of memory",
         'CACHE = b"x" * (300 << 20)\n' + GOOD,
-        {"systemd_memory_max": "64M"},
+        {"app_memory_max": "64M"},
     ),
     Broken(
         "Slow start",

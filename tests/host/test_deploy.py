@@ -50,7 +50,7 @@ def test_change_under_load(deployed: Site, change: str) -> None:
         "app": lambda: deployed.edit("app/wsgi.py", "app = create_app()", "app = create_app()\n"),
         "config": lambda: deployed.variables.update(gunicorn_keepalive=3),
         "requirements": lambda: deployed.edit("app/requirements.txt", "flask", "itsdangerous==2.2.0\nflask"),
-        "unit": lambda: deployed.variables.update(systemd_tasks_max=500),
+        "unit": lambda: deployed.variables.update(app_tasks_max=500),
     }[change]()
     with load(deployed.port) as result:
         outcome = deployed.invoke("deploy")

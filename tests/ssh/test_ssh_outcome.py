@@ -110,7 +110,7 @@ def test_drift_never_hides_a_failure(fake: Any, ended: int, code: int) -> None:
     """A plan that shows changes exits with 2, but if it failed after the first, with the failure's code."""
     changed = '{"event": "resource", "resource": "x", "role": "r", "status": "changed"}'
     host = fake(f'echo {MARKER}; echo \'{changed}\'; echo \'{{"event": "end", "exit": {ended}}}\'')
-    declared = Declaration(host, (), {"app": SimpleNamespace(name="probe")})
+    declared = Declaration(host, (), {"app": SimpleNamespace(name="probe", runtime="systemd")})
     run = Run(Console(machine=True))
     run.apply([declared], check=True, diff=False)
     assert run.code == code

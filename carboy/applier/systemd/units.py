@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional, Tuple
 
-from carboy.applier import systemd
 from carboy.applier.host import link, remove
+from carboy.applier.runtime import State
 from carboy.applier.store import Store
+from carboy.applier.systemd import systemctl
 
 NOT_RELOADED = "not reloaded"
 
@@ -55,11 +56,11 @@ class Units:
 
     def read(self) -> State:
         """Read everything about the app's units, in one call to systemd."""
-        shown = systemd.show(
+        shown = systemctl.show(
             self.store.host, self.socket, self.instance("*"), self.candidate("*"), self.probe_socket("*")
         )
         services = {name: unit for name, unit in shown.items() if "@" in name and name.endswith(".service")}
-        running = [name for name, unit in services.items() if unit["ActiveState"] in systemd.RUNNING]
+        running = [name for name, unit in services.items() if unit["ActiveState"] in systemctl.RUNNING]
         ending = [name for name, unit in services.items() if unit["ActiveState"] == "deactivating"]
         return State(
             serving=sorted(_release(name) for name in running if name.startswith(self.store.app + "@")),
@@ -72,7 +73,7 @@ class Units:
 
     def files(self, release: str) -> Dict[Path, Path]:
         """Where each unit file of a release belongs on the host, and the release's own copy of it."""
-        folder = self.store.host.at(systemd.UNITS)
+        folder = self.store.host.at(systemctl.UNITS)
         return {folder / source.name: source for source in (self.store.path(release) / "units").glob("*")}
 
     def text(self, release: str, without: Tuple[str, ...]) -> str:
@@ -87,7 +88,7 @@ class Units:
         if not same or not unit or unit["NeedDaemonReload"] == "yes":
             return False
         # A unit that was edited, started, and edited back again still runs as it was in between.
-        return systemd.started(unit) >= self._place(release).stat().st_mtime
+        return systemctl.started(unit) >= self._place(release).stat().st_mtime
 
     def refresh(self, release: str) -> None:
         """Install a release's units as of now: what was started before is stale, whatever the clock said then."""
@@ -105,8 +106,8 @@ class Units:
     def install(self, release: str) -> None:
         """Put a release's unit files in place and make systemd read them."""
         for place, own in self.files(release).items():
-            systemd.install(self.store.host, place, own.read_bytes())
-        systemd.settle(self.store.host)
+            systemctl.install(self.store.host, place, own.read_bytes())
+        systemctl.settle(self.store.host)
 
     def choose(self, release: str) -> None:
         """Make the release the one that the public socket starts, and that starts at the next boot.
@@ -114,17 +115,17 @@ class Units:
         The links are what `systemctl enable` makes; made here, both decisions cost a single reload.
         """
         self.store.host.stale_units = self.store.host.stale_units or self._chosen() != release
-        systemd.install(self.store.host, self._choice, ("[Socket]\nService=%s\n" % self.instance(release)).encode())
+        systemctl.install(self.store.host, self._choice, ("[Socket]\nService=%s\n" % self.instance(release)).encode())
         self._want("multi-user.target", self.instance(release))
         self._want("sockets.target", self.socket)
         for path in self._enabled():
             if path.name != self.instance(release):
                 remove(path)
-        systemd.settle(self.store.host)
+        systemctl.settle(self.store.host)
 
     def sweep(self, release: str) -> None:
         """Remove the services of other releases, which keep their own copies, and what runs that were killed left."""
-        units, transient = (self.store.host.at(path) for path in (systemd.UNITS, systemd.TRANSIENT))
+        units, transient = (self.store.host.at(path) for path in (systemctl.UNITS, systemctl.TRANSIENT))
         folders = (units, transient, *units.glob("*.target.wants"))
         left = [
             *(path for path in units.glob(self.instance("*")) if path.name != self.instance(release)),
@@ -143,24 +144,24 @@ class Units:
 
     def unchoose(self) -> None:
         """Choose no release: nothing starts on demand or at the next boot."""
-        wants = self.store.host.at("%s/sockets.target.wants/%s" % (systemd.UNITS, self.socket))
+        wants = self.store.host.at("%s/sockets.target.wants/%s" % (systemctl.UNITS, self.socket))
         for path in (self._choice, wants, *self._enabled()):
             remove(path)
 
     def _place(self, release: str) -> Path:
-        return self.store.host.at(systemd.UNITS) / self.instance(release)
+        return self.store.host.at(systemctl.UNITS) / self.instance(release)
 
     @property
     def _choice(self) -> Path:
-        return self.store.host.at("%s/%s.d/release.conf" % (systemd.UNITS, self.socket))
+        return self.store.host.at("%s/%s.d/release.conf" % (systemctl.UNITS, self.socket))
 
     def _enabled(self) -> List[Path]:
-        wants = self.store.host.at(systemd.UNITS + "/multi-user.target.wants")
+        wants = self.store.host.at(systemctl.UNITS + "/multi-user.target.wants")
         return sorted(wants.glob(self.instance("*")))
 
     def _want(self, target: str, unit: str) -> None:
-        path = self.store.host.at("%s/%s.wants/%s" % (systemd.UNITS, target, unit))
-        wanted = "%s/%s" % (systemd.UNITS, unit)
+        path = self.store.host.at("%s/%s.wants/%s" % (systemctl.UNITS, target, unit))
+        wanted = "%s/%s" % (systemctl.UNITS, unit)
         # Not anew if it is right: that would take room on a disk that may have none.
         if not path.is_symlink() or os.readlink(path) != wanted:
             path.parent.mkdir(exist_ok=True)
@@ -171,18 +172,6 @@ class Units:
         named = self._choice.read_text().partition("Service=")[2].strip() if self._choice.exists() else ""
         enabled = [path.name for path in self._enabled()]
         return _release(named) if enabled == [named] else None
-
-
-@dataclass(frozen=True)
-class State:
-    """What runs, what was chosen, and what systemd says of each unit."""
-
-    serving: List[str]
-    draining: List[str]
-    candidates: List[str]
-    chosen: Optional[str]
-    socket: str
-    shown: Dict[str, Dict[str, str]]
 
 
 def _socket(unit: Dict[str, str]) -> str:

@@ -55,13 +55,6 @@ def test_rule(host: Host, target: Target) -> None:
     judge.holds(done.rc == 0 and "error:" not in done.stderr, done.stderr.strip()[-300:], target.repair)
 
 
-def test_open_files(target: Target) -> None:
-    """Every process writes to the log files of today, none to one that was rotated or removed."""
-    files = {file for process in target.ask("look.processes", target.unit) for file in process["open"]}
-    stale = {file for file in files if file.startswith(f"{target.app.logs}/") and not file.endswith(".log")}
-    judge.none(sorted(stale), "still written to", f"systemctl kill --kill-who=main --signal=USR1 '{target.unit}'")
-
-
 def test_rotation(host: Host, target: Target, record_property: Record) -> None:
     """A rotation under load keeps every line, once."""
     log, keep = f"{target.app.logs}/access.log", target.declared.settings["logrotate"].keep

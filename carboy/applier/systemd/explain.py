@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Optional
 
-from carboy.applier import systemd
 from carboy.applier.causes import likely
 from carboy.applier.excerpt import Excerpt, excerpt
 from carboy.applier.host import Host
 from carboy.applier.probe import Answer
 from carboy.applier.resource import Failure
 from carboy.applier.space import room
-from carboy.applier.units import Units
+from carboy.applier.systemd import systemctl
+from carboy.applier.systemd.units import Units
 from carboy.applier.waiting import unanswered
 
 PROPERTIES = (
@@ -142,7 +142,7 @@ def _log(units: Units, unit: str, shown: Shown) -> str:
 
 
 def _journal(host: Host, since: float, *match: str) -> str:
-    return systemd.journal(host, "-n", str(JOURNAL_LINES), "--since=@%d" % since, *match)
+    return systemctl.journal(host, "-n", str(JOURNAL_LINES), "--since=@%d" % since, *match)
 
 
 def _error_log(units: Units) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Optional
 
-from carboy.applier import coherence, probe, systemd
-from carboy.applier.explain import failure
+from carboy.applier import coherence, probe
 from carboy.applier.host import remove
 from carboy.applier.resource import Failure
-from carboy.applier.units import Units
+from carboy.applier.systemd import systemctl
+from carboy.applier.systemd.explain import failure
+from carboy.applier.systemd.units import Units
 
 SOCKET = """[Socket]
 ListenStream=%s
@@ -52,7 +53,7 @@ def discard(units: Units, release: str) -> None:
     host, names = units.store.host, (units.candidate_socket(release), units.candidate(release))
     host.call("systemctl", "stop", *names)
     for name in names:
-        remove(host.at("%s/%s" % (systemd.TRANSIENT, name)))
+        remove(host.at("%s/%s" % (systemctl.TRANSIENT, name)))
 
 
 def prove(units: Units, release: str, unit: str) -> None:
@@ -78,5 +79,5 @@ def _install(units: Units, release: str, environment: dict[str, str]) -> None:
         socket: SOCKET % units.candidate_address(release),
     }
     for name, text in texts.items():
-        systemd.install(host, host.at("%s/%s" % (systemd.TRANSIENT, name)), text.encode())
-    systemd.settle(host)
+        systemctl.install(host, host.at("%s/%s" % (systemctl.TRANSIENT, name)), text.encode())
+    systemctl.settle(host)

@@ -8,9 +8,10 @@ import socket
 from pathlib import Path
 from typing import Dict, Iterable, List
 
-from carboy.applier import probe, systemd
+from carboy.applier import probe
 from carboy.applier.resource import Failure
-from carboy.applier.units import Units
+from carboy.applier.systemd import systemctl
+from carboy.applier.systemd.units import Units
 
 OPEN, OPEN_ALONE = 0, 3
 # One command, which goes on to its end if the run is killed: in between nobody new is let in.
@@ -24,7 +25,7 @@ exit 1"""
 def moves(units: Units, release: str) -> bool:
     """Whether a release wants another public socket: its unit says other things than the installed one."""
     own, place = _unit(units, release)
-    return place.exists() and systemd.said(place) != systemd.said(own)
+    return place.exists() and systemctl.said(place) != systemctl.said(own)
 
 
 def check(units: Units, release: str, serving: List[str]) -> None:
@@ -52,7 +53,7 @@ def _unopened(units: Units, release: str) -> Failure:
     host, listen = units.store.host, units.store.record(release)["gate"]["listen"]
     if not listen.startswith("/"):
         _bind(listen)
-    said = systemd.journal(host, "-n", "5", "-u", units.socket).strip()
+    said = systemctl.journal(host, "-n", "5", "-u", units.socket).strip()
     return Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
 
 
@@ -67,12 +68,12 @@ def claim(new: Path, old: Path, ours: Iterable[str] = ()) -> None:
 
 def _unit(units: Units, release: str) -> "tuple[Path, Path]":
     """The unit file of the public socket as the release brings it, and where it is installed."""
-    place = units.store.host.at("%s/%s" % (systemd.UNITS, units.socket))
+    place = units.store.host.at("%s/%s" % (systemctl.UNITS, units.socket))
     return units.files(release)[place], place
 
 
 def _settings(unit: Path) -> Dict[str, str]:
-    return dict(line.partition("=")[::2] for line in systemd.said(unit)) if unit.exists() else {}
+    return dict(line.partition("=")[::2] for line in systemctl.said(unit)) if unit.exists() else {}
 
 
 def _port(listen: str) -> str:
