@@ -10,6 +10,9 @@ from carboy.applier.resource import Blob, Resource
 from carboy.inventory import Host
 from carboy.template import template
 from roles.app import Settings as App
+from roles.gevent import GEVENT
+
+GUNICORN = "gunicorn==27.0.1"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ class Settings:
         return f"%r/venv/bin/python -m gunicorn --config %r/gunicorn.conf.py {self.app.wsgi}"
 
     @property
+    def requires(self) -> tuple[str, ...]:
+        """What this server is made of, where the app does not name it."""
+        # Without its extra the worker lacks a package, and is said not to exist.
+        return (GUNICORN.replace("==", "[gevent]=="), GEVENT) if self.worker_class == "gevent" else (GUNICORN,)
+
+    @property
     def candidate(self) -> dict[str, str]:
         """Environment of a candidate: its logs go to the journal, apart from those of the release that serves."""
         return {"GUNICORN_CMD_ARGS": "--access-logfile=- --error-logfile=-"}
@@ -48,7 +57,8 @@ class Settings:
         """What a release carries for gunicorn, by path, with the mode."""
         return {
             "gunicorn.conf.py": ("0644", template("gunicorn/gunicorn.conf.py.j2", s=self)),
-            "carboy_access_log.py": ("0644", template("gunicorn/access_log.py")),
+            "carboy_access_log.py": ("0644", template("servers/carboy_access_log.py")),
+            "carboy_gunicorn.py": ("0644", template("gunicorn/carboy_gunicorn.py")),
             "carboy_workers.py": ("0644", template("gunicorn/workers.py")),
         }
 

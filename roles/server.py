@@ -27,6 +27,10 @@ class Server(Protocol):
         """What starts the app, to be run in a release whose folder is %r."""
 
     @property
+    def requires(self) -> tuple[str, ...]:
+        """The requirements that this server is made of; each counts where the app names no version of its own."""
+
+    @property
     def candidate(self) -> dict[str, str]:
         """Environment in which all logs go to stdout and stderr."""
 

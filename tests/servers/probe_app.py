@@ -1,4 +1,4 @@
-"""The WSGI app that the tests of gunicorn's configuration serve."""
+"""The WSGI app that the tests of the servers serve."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 # The trap of preload and gevent: bound at import, before a worker patches anything.
 from time import sleep
-from typing import Any
+from typing import Any, cast
 
 CALLS = os.open(Path(__file__).with_name("calls"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 inside = 0
@@ -56,6 +56,17 @@ def slow(_: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[byte
     yield b"ended"
 
 
+def hang(_: dict[str, Any], __: Callable[..., Any]) -> Iterable[bytes]:
+    """Never answer."""
+    while True:
+        sleep(60)
+
+
+def scheme(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answer with the scheme that the client is thought to use."""
+    return text(start_response, environ["wsgi.url_scheme"])
+
+
 def boom(_: dict[str, Any], __: Callable[..., Any]) -> Iterable[bytes]:
     """Fail."""
     raise RuntimeError("the app failed")
@@ -71,7 +82,17 @@ def file(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     """Answer with a file, in the way that lets the kernel send it."""
     path = Path(__file__)
     start_response("200 OK", [("Content-Length", str(path.stat().st_size))])
-    return environ["wsgi.file_wrapper"](path.open("rb"))
+    wrap = environ.get("wsgi.file_wrapper", iter)
+    return cast(Iterable[bytes], wrap(path.open("rb")))
 
 
-ACTS = {"/pid": pid, "/meet": meet, "/slow": slow, "/boom": boom, "/late-boom": late_boom, "/file": file}
+ACTS = {
+    "/pid": pid,
+    "/meet": meet,
+    "/slow": slow,
+    "/hang": hang,
+    "/scheme": scheme,
+    "/boom": boom,
+    "/late-boom": late_boom,
+    "/file": file,
+}
