@@ -21,9 +21,23 @@ class Settings:
     app: App
     keep: int = 7
 
+    @property
+    def signal(self) -> str:
+        """The command that has the main processes open their logs anew."""
+        if self.app.runtime == "cron":
+            return f"{self.app.home}/control reopen"
+        if self.app.runtime == "compose":
+            # Not `docker kill`: what it has signalled docker takes for stopped by hand, and does not restart it,
+            # neither after a crash nor at boot.
+            each = "| xargs --no-run-if-empty"
+            running = f"docker ps --quiet --filter label=carboy.app={self.app.name}"
+            return f"{running} {each} docker inspect --format '{{{{.State.Pid}}}}' {each} kill -USR1"
+        return f"systemctl kill --kill-who=main --signal=USR1 '{self.app.name}@*.service'"
+
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form
-    """Declare the rotation rule, and the timer that runs it daily."""
+    """Declare the rotation rule, and what runs it daily: a timer of systemd's, or the package's own job of cron."""
     yield Package(("logrotate",))
     yield File(f"/etc/logrotate.d/{s.app.name}", template("logrotate/app.j2", s=s), check="logrotate -d {}")
-    yield Service("logrotate.timer")
+    if s.app.runtime != "cron":
+        yield Service("logrotate.timer")

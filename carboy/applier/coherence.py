@@ -12,20 +12,22 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, FrozenSet, Iterator, List, Optional, Tuple, Union
+from typing import Callable, Dict, FrozenSet, Iterator, List, Optional, Tuple, Union
 
 PROPERTIES = "ActiveState,MainPID,ControlGroup,ExecStart,Environment"
 IDENTITY = "CARBOY_RELEASE"
 DELETED = " (deleted)"
 PYTHON_FOLDER = re.compile(r"/lib(64)?/python\d")
-PARENT, START_CODE, START_STACK = 1, 23, 25
+SESSION = "session:"
+PARENT, LEADER, START, START_CODE, START_STACK = 1, 3, 19, 23, 25
 Shown = Dict[str, str]
 
 
 def findings(home: Union[str, Path], release: str, unit: str) -> List[str]:
     """What a release's unit has that is not of this release, in words; empty if all its processes are of one piece.
 
-    `home` is the app's folder, /srv/<app>. Processes begin and end while they are read: what is wrong must be so twice.
+    `home` is the app's folder, /srv/<app>; `unit` is a unit of systemd, or the path of the file in /run in which an
+    instance without one is written down. Processes begin and end while they are read: what is wrong must be so twice.
     """
     first = _look(str(home), release, unit)
     again = _look(str(home), release, unit) if first else []
@@ -83,9 +85,55 @@ class Own:
 
 
 def _look(home: str, release: str, unit: str) -> List[str]:
-    command = ["systemctl", "show", "--property", PROPERTIES, "--", unit]
-    shown = dict(line.partition("=")[::2] for line in subprocess.check_output(command).decode().splitlines())
-    members = {process.pid: process for process in map(_process, _members(shown)) if process}
+    shown = _instance(home, release, Path(unit)) if unit.startswith("/") else _unit(unit)
+    try:
+        return _compared(home, release, unit, shown)
+    except PermissionError:
+        # Root need not be allowed to trace, as in a container; then only the app's user may read about the app.
+        return _as_owner(shown["MainPID"], lambda: _compared(home, release, unit, shown))
+
+
+def _unit(name: str) -> Shown:
+    command = ["systemctl", "show", "--property", PROPERTIES, "--", name]
+    return dict(line.partition("=")[::2] for line in subprocess.check_output(command).decode().splitlines())
+
+
+def _instance(home: str, release: str, path: Path) -> Shown:
+    """What systemd would say of an instance that is no unit: its session counts for the cgroup."""
+    pid, born = (path.read_text().split() if path.exists() else ["0", ""])[:2]
+    alive = [*_status(pid), *[""] * START][START] == born
+    folder = "%s/releases/%s" % (home, release)
+    command = json.loads(Path(folder, "cron/settings.json").read_text())["command"].replace("%r", folder)
+    return {
+        "ActiveState": "active" if alive else "inactive",
+        "MainPID": pid,
+        "ControlGroup": SESSION + pid,
+        "ExecStart": "path=%s ;" % command.split()[0],
+        "Environment": "%s=%s" % (IDENTITY, release),
+    }
+
+
+def _as_owner(pid: str, question: Callable[[], List[str]]) -> List[str]:
+    """Ask as the user of a process, in a process of its own."""
+    owner, (told, tell) = os.stat("/proc/" + pid), os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(owner.st_gid)
+            os.setuid(owner.st_uid)
+            os.write(tell, json.dumps(question()).encode())
+        finally:
+            os._exit(0)
+    os.close(tell)
+    with os.fdopen(told) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else ["process %s cannot be looked into" % pid]
+
+
+def _compared(home: str, release: str, unit: str, shown: Shown) -> List[str]:
+    members = {each.pid: each for each in (_process(pid, shown) for pid in _members(shown)) if each}
     main = members.get(shown["MainPID"])
     if shown["ActiveState"] != "active" or not main:
         return ["%s is %s, main process %s" % (unit, shown["ActiveState"], shown["MainPID"])]
@@ -93,7 +141,8 @@ def _look(home: str, release: str, unit: str) -> List[str]:
     found = [*own.problems(), *_of_main(main, shown, own)]
     for process in members.values():
         found += ["process %s %s" % (process.pid, said) for said in _of_any(process, main, own)]
-        if not _inside(process.group, shown):
+        # Without systemd a program that the app starts may have a session of its own: nothing says that it may not.
+        if not _inside(process.group, shown) and not process.group.startswith(SESSION):
             found.append("process %s is not in %s, but in %s" % (process.pid, unit, process.group))
     return found
 
@@ -126,7 +175,7 @@ def _of_any(process: Process, main: Process, own: Own) -> Iterator[str]:
 def _members(shown: Shown) -> List[str]:
     """The main process, all that descend from it, and all others in the unit's cgroup."""
     parents = {pid: status[PARENT] for pid, status in ((pid, _status(pid)) for pid in _pids()) if status}
-    members = {pid for pid in parents if pid == shown["MainPID"] or _inside(_group(pid), shown)}
+    members = {pid for pid in parents if pid == shown["MainPID"] or _inside(_group(pid, shown), shown)}
     while True:
         children = {pid for pid, parent in parents.items() if parent in members} - members
         if not children:
@@ -138,14 +187,14 @@ def _inside(group: str, shown: Shown) -> bool:
     return (group + "/").startswith(shown["ControlGroup"] + "/")
 
 
-def _process(pid: str) -> Optional[Process]:
+def _process(pid: str, shown: Shown) -> Optional[Process]:
     """Everything about one process; None if it ended meanwhile."""
     try:
         status, mapped = _status(pid), (line.split(None, 5) for line in _lines(pid, "maps", "\n"))
         return Process(
             pid=pid,
             image=(status[START_CODE], status[START_STACK]),
-            group=_group(pid),
+            group=_group(pid, shown),
             argv=tuple(_lines(pid, "cmdline", "\0")),
             environment=dict(item.partition("=")[::2] for item in _lines(pid, "environ", "\0")),
             folder=os.readlink("/proc/%s/cwd" % pid),
@@ -168,8 +217,10 @@ def _status(pid: str) -> List[str]:
     return status if status[:1] not in (["Z"], ["X"]) else []
 
 
-def _group(pid: str) -> str:
+def _group(pid: str, shown: Shown) -> str:
     """The cgroup in which systemd counts the process, in its one hierarchy or in the one that is named after it."""
+    if shown["ControlGroup"].startswith(SESSION):
+        return SESSION + (_status(pid) or ["", "", "", ""])[LEADER]
     try:
         entries = [line.split(":", 2) for line in _lines(pid, "cgroup", "\n")]
     except (FileNotFoundError, ProcessLookupError):

@@ -47,9 +47,9 @@ def clean(*, state: Path = STATE) -> list[str]:
     return names
 
 
-def build(*, progress: Progress) -> str:
-    """Have the host image ready, and return its tag."""
-    return image.ensure(find(), progress)
+def build(*, progress: Progress, variant: str = image.PLAIN) -> str:
+    """Have the image of a kind of host ready, and return its tag."""
+    return image.ensure(find(), progress, variant)
 
 
 def _adopt(name: str, container: Container, state: Path) -> ContainerHost:

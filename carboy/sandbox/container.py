@@ -1,4 +1,4 @@
-"""A container that is a host: systemd as PID 1, a real sshd, and the engine as its console."""
+"""A container that is a host: systemd as PID 1 or none, a real sshd, and the engine as its console."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ ADDRESS = "127.0.0.1"
 USER = "deploy"
 HTTP_PORT = 8000
 BOOT_SECONDS = 90
+WITHOUT_SYSTEMD = ("cron",)
+"""Variants of hosts that are no more than cron and sshd, and have no privileges."""
 READY = """
-systemctl is-system-running --wait
+if command -v systemctl >/dev/null; then systemctl is-system-running --wait; else echo running; fi
 cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub
 """
 
@@ -28,6 +30,8 @@ class HostOptions:
     """What a container host may have beside the usual."""
 
     image: str = ""
+    variant: str = ""
+    """Another kind of host than Debian 12 with systemd: a folder of carboy/sandbox/image."""
     publish_http: bool = False
     familiar_port: bool = False
     """Take the same port on this machine if it is free; hosts that start at the same moment would race for it."""
@@ -106,12 +110,13 @@ def create(name: str, options: HostOptions, *, state: Path, progress: Progress) 
     engine = find()
     container = Container(engine, container_name(name, state))
     key = files.key_pair(state)
-    tag = options.image or image.ensure(engine, progress)
+    tag = options.image or image.ensure(engine, progress, options.variant)
+    boot = engine.plain_flags() if options.variant in WITHOUT_SYSTEMD else engine.boot_flags()
     progress(f"starting {container.name} with {engine.name}")
     entry = ("/usr/local/sbin/carboy-entry", files.public_key(key), "own" if engine.owns_cgroup else "shared")
     identity = (f"--name={container.name}", f"--hostname={name}", *labels(state))
     try:
-        engine.run("run", "--detach", *identity, *engine.boot_flags(), *_option_flags(options), tag, *entry)
+        engine.run("run", "--detach", *identity, *boot, *_option_flags(options), tag, *entry)
     except SandboxError:
         container.remove()  # the engine leaves behind what it created but could not start
         raise

@@ -57,9 +57,17 @@ class Engine:
     def boot_flags(self) -> Iterator[str]:
         """Yield the flags of `run` with which systemd boots as PID 1 and its units can be sandboxed and limited."""
         yield from self._podman_flags() if self.name == "podman" else self._docker_flags()
-        yield from _limits()
-        if CA_BUNDLE.exists():
-            yield f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"
+        yield from _common_flags()
+
+    def plain_flags(self) -> Iterator[str]:
+        """Yield the flags of `run` for a host without systemd, which needs no privileges."""
+        if self.name == "podman":
+            yield "--systemd=false"
+        if self.owns_cgroup:
+            yield "--runtime=runc"
+        # As the image says, systemd's own signal would be sent to stop it.
+        yield "--stop-signal=SIGTERM"
+        yield from _common_flags()
 
     def _podman_flags(self) -> Iterator[str]:
         # Rootless on cgroup v2 follows podman's documentation and is untried: no such machine was at hand.
@@ -108,7 +116,14 @@ def _problem(name: str, cgroup_v2: bool) -> str:
     return f"says: {last_line(done.stderr)}" if done.returncode else ""
 
 
-def _limits() -> Iterator[str]:
+def _common_flags() -> Iterator[str]:
+    yield from limits()
+    if CA_BUNDLE.exists():
+        yield f"--volume={CA_BUNDLE}:{CA_BUNDLE}:ro"
+
+
+def limits() -> Iterator[str]:
+    """Yield the flags of `run` that a caller without CAP_SYS_RESOURCE needs."""
     # The engines' own defaults can lie above what a caller without CAP_SYS_RESOURCE may grant, and the start fails.
     for name, kind in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
         hard = resource.getrlimit(kind)[1]

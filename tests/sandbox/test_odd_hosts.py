@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.sandbox import ContainerHost, SandboxError, files
+from carboy.sandbox import ContainerHost, HostOptions, SandboxError, files
 from tests.support import hosts
 
 
@@ -39,6 +39,19 @@ def test_a_small_noisy_host_without_python(tmp_path: Path) -> None:
         assert over_ssh(host, tmp_path, "echo mine").stdout == "Hello!\nmine\n"
         full = over_ssh(host, tmp_path, "sudo head -c 9M /dev/zero | sudo tee /srv/file >/dev/null")
         assert "No space left on device" in full.stderr
+
+
+def test_a_host_without_systemd(tmp_path: Path) -> None:
+    """It is cron and sshd alone, also after a reboot, and its root may not look into the processes of others."""
+    with hosts.container_host(HostOptions(variant="cron"), state=tmp_path) as host:
+        for booted in (host, host.reboot()):
+            done = over_ssh(
+                booted, tmp_path, "ps -o comm= 1; pgrep -x cron >/dev/null && echo cron; command -v systemctl"
+            )
+            assert done.stdout.split() == ["tini", "cron"]
+        asleep = "sudo setpriv --reuid 65534 --regid 65534 --clear-groups sleep 60 >/dev/null 2>&1 & sleep 0.5; "
+        look = "sudo cat /proc/$(pgrep -u 65534)/environ"
+        assert "Permission denied" in over_ssh(host, tmp_path, asleep + look).stderr
 
 
 def test_a_machine_without_hosts_skips_unless_hosts_are_required(monkeypatch: pytest.MonkeyPatch) -> None:

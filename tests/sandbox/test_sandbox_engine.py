@@ -85,7 +85,7 @@ def test_a_damaged_cache_is_not_imported(programs: Path, monkeypatch: pytest.Mon
 def test_the_image_is_known_by_what_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another package makes another image."""
     before = image.digest()
-    for source in image.SOURCES.iterdir():
+    for source in image.sources().values():
         (tmp_path / source.name).write_bytes(source.read_bytes())
     monkeypatch.setattr(image, "SOURCES", tmp_path)
     assert image.digest() == before

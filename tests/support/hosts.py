@@ -21,7 +21,7 @@ PASSWORD = "correct horse"
 @contextmanager
 def container_host(options: HostOptions | None = None, *, state: Path = STATE) -> Iterator[ContainerHost]:
     """Have a fresh host for the length of a `with` block; skips the test where there can be none."""
-    require_hosts()
+    require_hosts(options.variant if options else "")
     name = f"test-{secrets.token_hex(3)}"
     try:
         yield create(name, options or HostOptions(), state=state, progress=print)
@@ -36,10 +36,10 @@ def systemd_host() -> Iterator[ContainerHost]:
         yield host
 
 
-def require_hosts() -> None:
+def require_hosts(variant: str = "") -> None:
     """Skip the test if this machine cannot run hosts, or fail it where CARBOY_REQUIRE_HOSTS=1 demands them."""
     try:
-        build(progress=print)
+        build(progress=print, variant=variant)
     except SandboxError as error:
         if os.environ.get("CARBOY_REQUIRE_HOSTS") == "1":
             pytest.fail(str(error), pytrace=False)

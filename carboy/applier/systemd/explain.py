@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import textwrap
 import time
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
+from carboy.applier.case import Case, Shown, facts, recent, symptoms
 from carboy.applier.causes import likely
-from carboy.applier.excerpt import Excerpt, excerpt
+from carboy.applier.excerpt import excerpt
 from carboy.applier.host import Host
 from carboy.applier.probe import Answer
 from carboy.applier.resource import Failure
@@ -31,25 +28,8 @@ REASONS = re.compile("Failed to (?!start)|Failed at step|OOM killer")
 DEATHS = re.compile(REASONS.pattern + "|Main process exited")
 SETTLE_SECONDS = 2.0
 JOURNAL_LINES = 200
-LOG_BYTES = 1 << 16
 # A release may have served for days: what its log said then is no answer.
 RECENT_SECONDS = 600.0
-WIDTH = 100
-Shown = Dict[str, str]
-
-
-@dataclass(frozen=True)
-class Case:
-    """What is known of a unit that is not well."""
-
-    gate: Dict[str, Any]
-    shown: Shown
-    log: Excerpt
-    answer: Optional[Answer] = None
-    kernel: str = ""
-    kills: int = 0
-    room: "tuple[str, ...]" = ()
-    waits: str = ""
 
 
 def failure(units: Units, unit: str, what: str, answer: Optional[Answer] = None) -> Failure:
@@ -82,37 +62,6 @@ def read(units: Units, unit: str, answer: Optional[Answer]) -> Case:
     )
 
 
-def facts(case: Case) -> str:
-    """What a person should see, each fact only where it tells something."""
-    lines = [_probe(case.answer), _unit(case.shown), *case.log.lines]
-    lines.append("waits: no connection yet to %s" % case.waits if case.waits else "")
-    lines.append("memory: %d killed, limit %s" % (case.kills, _limit(case.shown) or "none") if case.kills else "")
-    lines.append("kernel: " + case.kernel if case.kernel else "")
-    return "\n".join(line for line in (*lines, *case.room) if line)
-
-
-def symptoms(case: Case) -> str:
-    """What the table of causes is read with: a line for each, by name."""
-    health, answer = case.gate.get("health", ""), case.answer
-    # Sure is only what ended the app, or the request: apps also log exceptions that they then cope with.
-    sure = "exit status" in _unit(case.shown) or (answer and answer.status == 500)
-    argv = re.search(r"argv\[\]=(.*?) ;", case.shown["ExecStart"])
-    named = [
-        *(("full", line.split(": ")[1]) for line in case.room if ": 0 MB" in line or " 0 inodes" in line),
-        ("memory", _starved(case)),
-        ("wsgi", argv[1].split()[-1] if argv else ""),
-        ("unit", _unit(case.shown)),
-        ("waits", case.waits),
-        ("patience", "%g s" % case.gate.get("start_timeout", 0)),
-        ("probe", "%d %s" % (answer.status, health) if answer and answer.status else answer and answer.error),
-        *(("log", line) for line in case.log.lines),
-        ("frame", case.log.frame),
-        ("said" if sure else "heard", case.log.said),
-        ("place", case.log.place),
-    ]
-    return "\n".join("%s: %s" % pair for pair in named if pair[1])
-
-
 def _settled(units: Units, unit: str, answer: Optional[Answer]) -> "tuple[Shown, str]":
     """The unit's state and log; after a connection that broke, once gunicorn has said what became of its worker."""
     until = time.monotonic() + SETTLE_SECONDS
@@ -138,7 +87,7 @@ def _log(units: Units, unit: str, shown: Shown) -> str:
     lines = _journal(host, since, "_SYSTEMD_UNIT=" + unit, "+", "UNIT=" + unit).splitlines()
     reasons = REASONS if shown["NRestarts"] in ("", "0") else DEATHS
     said = "\n".join(line for line in lines if unit not in line or reasons.search(line)).replace(unit + ": ", "")
-    return said if "-candidate@" in unit else "%s\n%s" % (said, _recent(_error_log(units), since))
+    return said if "-candidate@" in unit else "%s\n%s" % (said, recent(_error_log(units), since))
 
 
 def _journal(host: Host, since: float, *match: str) -> str:
@@ -147,23 +96,6 @@ def _journal(host: Host, since: float, *match: str) -> str:
 
 def _error_log(units: Units) -> Any:
     return units.store.host.at("/var/log/%s/error.log" % units.store.app)
-
-
-def _recent(path: Any, since: float) -> str:
-    """The end of a log of gunicorn's, from the first line that is not older; what lies between two has no time."""
-    if not path.exists():
-        return ""
-    with open(path, "rb") as log:
-        log.seek(-min(LOG_BYTES, path.stat().st_size), os.SEEK_END)
-        lines = log.read().decode("utf-8", "replace").splitlines()
-    old = [at for at, line in enumerate(lines) if 0 < _time(line) < int(since)]
-    later = [at for at, line in enumerate(lines) if _time(line) and at > max(old, default=-1)]
-    return "\n".join(lines[later[0] :]) if later else ""
-
-
-def _time(line: str) -> float:
-    stamp = re.match(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4})\]", line)
-    return datetime.strptime(stamp[1], "%Y-%m-%d %H:%M:%S %z").timestamp() if stamp else 0.0
 
 
 def _since(shown: Shown) -> float:
@@ -188,42 +120,3 @@ def _kills(host: Host, shown: Shown) -> int:
         if found and shown["ControlGroup"]:
             return int(found[1])
     return 0
-
-
-def _probe(answer: Optional[Answer]) -> str:
-    if not answer:
-        return ""
-    body = re.sub(r"(?s)<title>.*?</title>|<[^>]*>", " ", answer.body)
-    words = "%d %s" % (answer.status, body) if answer.status else answer.error
-    return "probe: " + textwrap.shorten(words, WIDTH, placeholder=" ...")
-
-
-def _unit(shown: Shown) -> str:
-    """The unit's state, unless all is well with it."""
-    status, code = int(shown["ExecMainStatus"] or 0), shown["ExecMainCode"]
-    ended = {"1": "exit status %d" % status, "2": _killed(status), "3": _killed(status)}.get(code, "")
-    restarts = "restarts: %s" % shown["NRestarts"] if shown["NRestarts"] not in ("", "0") else ""
-    if shown["ActiveState"] == "active" and not restarts:
-        return ""
-    result = "unit: %s (%s)" % (shown["ActiveState"], shown["Result"])
-    return ", ".join(part for part in (result, ended, restarts) if part)
-
-
-def _killed(number: int) -> str:
-    known = {each.value: each.name for each in signal.Signals}
-    return "killed by %s" % known.get(number, "signal %d" % number)
-
-
-def _limit(shown: Shown) -> str:
-    return "%d MB" % (int(shown["MemoryMax"]) >> 20) if shown["MemoryMax"].isdigit() else ""
-
-
-def _starved(case: Case) -> str:
-    """Whether the kernel killed for want of memory, as far as anybody says so."""
-    limit = _limit(case.shown)
-    sure = case.shown["Result"] == "oom-kill" or case.kernel or case.kills
-    if sure:
-        return "killed at %s" % limit if limit and not case.kernel.startswith("Out of memory") else "killed"
-    killed = "killed by SIGKILL" in _unit(case.shown) and case.shown["Result"] != "timeout"
-    suspect = killed or any("sent SIGKILL" in line for line in case.log.lines)
-    return "suspect at %s" % limit if suspect and limit else ""
