@@ -97,6 +97,16 @@ def history(control: Control) -> None:
         control.run.perform(declared, "inspect", {"verb": "history"})
 
 
+@verb(text="what the page says (default: nginx_maintenance_text)")
+def maintenance(control: Control, state: str, text: str = "") -> None:
+    """Have nginx show clients a page in the app's place (on), or the app again (off)."""
+    from roles import nginx
+
+    asked = [(declared, nginx.maintenance(declared.settings, state, text)) for declared in control.declared()]
+    for declared, args in asked:
+        control.run.perform(declared, "maintenance", args)
+
+
 @verb(follow="go on with each new line", lines="how many earlier lines", access="the access log, not the error log")
 def logs(control: Control, follow: bool = False, lines: int = 50, access: bool = False) -> None:
     """The app's log, as it is written."""
@@ -139,5 +149,5 @@ def down(control: Control) -> None:
     control.console.line("sandbox removed" if sandbox.down() else "there was no sandbox")
 
 
-namespace = Collection(deploy, plan, rollback, verify, status, history, logs, catalog, trust)
+namespace = Collection(deploy, plan, rollback, verify, status, history, logs, maintenance, catalog, trust)
 namespace.add_collection(Collection("sandbox", up, down))

@@ -10,6 +10,7 @@ from carboy.inventory import Host
 from carboy.settings import Duration
 from carboy.template import template
 from roles.app import Settings as App
+from roles.nginx import Settings as Nginx
 from roles.server import Files
 from roles.server import Settings as Server
 
@@ -20,6 +21,7 @@ class Settings:
 
     app: App
     server: Server
+    nginx: Nginx
     restart_sec: Duration = Duration(0.5)
     start_limit_interval: Duration = Duration(30)
     start_limit_burst: int = 5
@@ -46,7 +48,7 @@ class Settings:
     @property
     def group(self) -> str:
         """Who may connect to a unix socket: the proxy where there is one, else the app's own group."""
-        return self.socket_group or self.app.name
+        return self.socket_group or self.nginx.group or self.app.name
 
     def files(self) -> Files:
         """The units that a release carries, by path, with the mode; {release} becomes its name on the host."""

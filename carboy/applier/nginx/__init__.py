@@ -1,0 +1,1 @@
+"""nginx on a host: the sites of apps among those of others."""
