@@ -1,0 +1,153 @@
+"""What an image is built from and a container is started with: rendered, read back, and put to the linter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from carboy.declaration import declare
+from carboy.errors import DeclarationError
+from carboy.inventory import Host
+
+LINTER = Path(sys.executable).with_name("hadolint")
+
+
+def declared(**variables: Any) -> Any:
+    """The settings of a host with these variables."""
+    given = {"app_runtime": "compose", "app_wsgi": "app.wsgi:app", "app_name": "hello", **variables}
+    return declare(Host("box", given, {})).settings
+
+
+def dockerfile(**variables: Any) -> str:
+    """The Dockerfile that these variables lead to."""
+    return str(declared(**variables)["image"].files()["Dockerfile"][1].text())
+
+
+def service(**variables: Any) -> dict[str, Any]:
+    """The one service of the Compose file that these variables lead to."""
+    text = declared(**variables)["compose"].files()["compose.yaml"][1].text()
+    found: dict[str, Any] = yaml.safe_load(text)["services"]["app"]
+    return found
+
+
+@pytest.mark.parametrize("server", ["gunicorn", "gevent"])
+def test_dockerfile_is_clean(server: str) -> None:
+    """The linter has nothing to say, not even about style."""
+    text = dockerfile(app_server=server)
+    done = subprocess.run([LINTER, "--failure-threshold=style", "-"], input=text, text=True, capture_output=True)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_packages_come_before_the_code() -> None:
+    """A change of code leaves the layer with the packages as it is, and no wheel stays in the image."""
+    text = dockerfile()
+    first, second = text.split("FROM ${BASE}")[1:]
+    assert "COPY packages/" in first and "packages/" not in second
+    assert second.index("COPY --from=packages") < second.index("COPY release/")
+
+
+def test_commands_are_read_by_no_shell() -> None:
+    """The server is the container's main process, and gets its signals."""
+    lines = dict(line.split(" ", 1) for line in dockerfile().splitlines() if line.startswith(("CMD", "ENTRYPOINT")))
+    assert json.loads(lines["CMD"])[1:3] == ["-m", "gunicorn"]
+    assert json.loads(lines["ENTRYPOINT"])[-1] == "/srv/hello/release/carboy_start.py"
+
+
+def test_user_has_a_fixed_number() -> None:
+    """The number is the inventory's, and it is not root's."""
+    assert "\nUSER 12345:12345\n" in dockerfile(image_uid=12345)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:9000", "[::1]:9000", "9000"])
+def test_port(listen: str) -> None:
+    """The public address leads to the port that the server listens on in its container."""
+    found = service(app_listen=listen)
+    assert found["ports"] == [f"{listen}:9000"] and found["environment"]["CARBOY_BIND"] == "0.0.0.0:9000"
+
+
+def test_socket() -> None:
+    """A public unix socket publishes no port: each release has a socket of its own, and one is chosen."""
+    found = service(app_listen="/run/hello.sock")
+    own = "/srv/hello/run/${CARBOY_RELEASE}"
+    assert "ports" not in found and found["environment"]["CARBOY_BIND"] == f"unix:{own}/app.sock"
+    assert {"type": "bind", "source": own, "target": own} in found["volumes"]
+
+
+def test_no_secret_in_what_compose_reads() -> None:
+    """The environment is a file that is mounted; the Compose file has nothing of it."""
+    found = service(app_environment={"GREETING": "hello there"})
+    assert "hello there" not in json.dumps(found) and found["secrets"] == ["environment"]
+    assert set(found["environment"]) == {"CARBOY_RELEASE", "CARBOY_BIND"}
+
+
+def test_limits_and_reservations() -> None:
+    """What is declared stands there, what is not is not limited."""
+    kept = {"app_memory_max": "1G", "app_cpus": 1.5, "compose_memory_min": "256M", "compose_cpus_min": 0.5}
+    found = service(**kept)
+    assert found["deploy"]["resources"] == {
+        "limits": {"pids": 512, "memory": f"{1 << 30}b", "cpus": "1.5"},
+        "reservations": {"memory": f"{256 << 20}b"},
+    }
+    assert (found["cpu_shares"], found["memswap_limit"]) == (512, 1 << 30)
+    assert service()["deploy"]["resources"] == {"limits": {"pids": 512}}
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"image_base": "Python:3.12"}, "is no name of an image"),
+        ({"image_uid": 0}, "is no number of a user without rights"),
+        ({"image_registry": "https://registry.example"}, "is no registry"),
+        ({"image_registry": "registry.example"}, "set image_build: controller"),
+        ({"app_packages_from": "index"}, "app_packages_from is not for app_runtime compose"),
+        ({"app_proxy": "nginx"}, "write app_listen: /run/hello.sock"),
+        ({"app_memory_max": "64M", "compose_memory_min": "65M"}, "more is reserved than app_memory_max allows"),
+        ({"app_cpus": 1, "compose_cpus_min": 1.5}, "more is reserved than app_cpus allows"),
+        ({"app_memory_max": "1M"}, "docker runs nothing in less than 6M"),
+        ({"compose_log_files": 0}, "must be at least 1"),
+    ],
+)
+def test_refused(variables: dict[str, Any], words: str) -> None:
+    """What cannot be is found before any host is contacted."""
+    with pytest.raises(DeclarationError) as caught:
+        declared(**variables)
+    assert words in str(caught.value)
+
+
+def test_environment_is_read_as_systemd_reads_it(tmp_path: Path) -> None:
+    """Quotes, dollars, backslashes, backticks and line breaks arrive in a container as they were declared."""
+    from carboy.environment import content
+
+    values = {"A": 'a "b" $C \\ `d`', "B": "two\nlines\twith 'quotes'", "EMPTY": ""}
+    file = tmp_path / "environment"
+    file.write_text(content(values, None, "").text())
+    start = tmp_path / "start.py"
+    start.write_text(
+        declared()["image"].files()["release/carboy_start.py"][1].text().replace("/run/secrets/", f"{tmp_path}/")
+    )
+    show = "import json, os; print(json.dumps({name: os.environ[name] for name in ('A', 'B', 'EMPTY')}))"
+    command = [sys.executable, "-I", "-S", str(start), sys.executable, "-c", show]
+    assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == values
+
+
+def test_the_tag_is_the_content(tmp_path: Path) -> None:
+    """The same app has the same image on any controller; another file in it, or another base, has another one."""
+    from roles.image import image
+
+    def tag(**variables: Any) -> str:
+        settings = declared(app_source=str(tmp_path), **variables)
+        return image(Host("box", {}, {}), settings["image"]).reference
+
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    (tmp_path / "app.py").write_text("1")
+    first = tag()
+    assert first.startswith("carboy/hello:") and tag() == first
+    assert tag(app_environment={"A": "1"}) == first != tag(image_base="python:3.13-slim")
+    (tmp_path / "app.py").write_text("2")
+    assert tag() != first
