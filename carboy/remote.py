@@ -6,16 +6,13 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carboy.applier.stream import MARKER
 from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
 from carboy.payload import BOOT
-from carboy.transport import NO_PYTHON, NO_SUDO, SUDO_MISSING, Connection
-
-if TYPE_CHECKING:
-    import paramiko
+from carboy.transport import NO_PYTHON, NO_SUDO, SUDO_MISSING, Channel, Way, way_to
 
 Event = dict[str, Any]
 Need = dict[str, Any]
@@ -35,26 +32,26 @@ def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], 
     Every event but `want` goes to `sink`; raises `UnreachableError` if the host could not be asked, and
     `OutcomeUnknownError` if it was, but nobody said how it ended.
     """
-    with Connection(host) as connection:
+    with way_to(host) as way:
         try:
-            return _exchange(connection, payload, answer, sink)
+            return _exchange(way, payload, answer, sink)
         except _NoPython:
             if host.python != DEFAULT_PYTHON:
                 raise
             sink({"event": "progress", "text": "the host has no python3: installing it with apt"})
-            _install_python(connection)
-            return _exchange(connection, payload, answer, sink)
+            _install_python(way)
+            return _exchange(way, payload, answer, sink)
 
 
 class _NoPython(UnreachableError):
     """The host has no Python to run the applier with."""
 
 
-def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
-    channel = connection.start_as_root([connection.host.python, "-I", "-S", "-c", BOOT], payload)
+def _exchange(way: Way, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+    channel = way.start_as_root([way.host.python, "-I", "-S", "-c", BOOT], payload)
     ended: int | None = None
     lines: Iterator[bytes] = iter(channel.makefile("rb"))
-    for event in _events(connection.host, channel, lines):
+    for event in _events(way.host, channel, lines):
         if event["event"] == "want":
             _hand_over(channel, event["needs"], answer)
             continue
@@ -63,13 +60,13 @@ def _exchange(connection: Connection, payload: bytes, answer: Answer, sink: Call
     if ended is None:
         raise OutcomeUnknownError(
             "the connection ended before the host said how the run ended: outcome unknown",
-            where=f"host {connection.host.name}",
+            where=f"host {way.host.name}",
             hint="try again",
         )
     return ended
 
 
-def _events(host: Host, channel: paramiko.Channel, lines: Iterator[bytes]) -> Iterator[Event]:
+def _events(host: Host, channel: Channel, lines: Iterator[bytes]) -> Iterator[Event]:
     """The events after the marker; what a login shell printed before it is kept for the error message only."""
     noise: list[str] = []
     for line in lines:
@@ -90,7 +87,7 @@ def _event(line: bytes) -> Event | None:
     return found if isinstance(found, dict) and "event" in found else None
 
 
-def _not_started(host: Host, channel: paramiko.Channel, noise: list[str]) -> Exception:
+def _not_started(host: Host, channel: Channel, noise: list[str]) -> Exception:
     """Why no applier answered: the exit code tells, the words only go into the message."""
     said = channel.makefile_stderr("rb").read().decode("utf-8", "replace").splitlines()
     where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
@@ -122,7 +119,7 @@ def _by_hand(host: Host) -> str:
     return f"try: ssh -p {host.port} {host.user}@{host.address} {host.python} --version"
 
 
-def _hand_over(channel: paramiko.Channel, needs: list[Need], answer: Answer) -> None:
+def _hand_over(channel: Channel, needs: list[Need], answer: Answer) -> None:
     """Send what the host asked for; if something cannot be had, the host gets nothing and changes nothing."""
     try:
         for need in needs:
@@ -152,7 +149,7 @@ def _had(answer: Answer, need: Need) -> bytes:
 
 
 @contextmanager
-def _busy(channel: paramiko.Channel) -> Iterator[None]:
+def _busy(channel: Channel) -> Iterator[None]:
     """Tell the host every few seconds that its answer is being looked for: it gives up on whoever is silent."""
     found = threading.Event()
 
@@ -171,14 +168,14 @@ def _busy(channel: paramiko.Channel) -> Iterator[None]:
         teller.join()
 
 
-def _install_python(connection: Connection) -> None:
-    channel = connection.start_as_root(["sh", "-c", INSTALL_PYTHON])
+def _install_python(way: Way) -> None:
+    channel = way.start_as_root(["sh", "-c", INSTALL_PYTHON])
     channel.shutdown_write()
     said = channel.makefile("rb").read() + channel.makefile_stderr("rb").read()
     if channel.recv_exit_status():
         last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise FailedError(
             f"the host has no python3 and apt could not install it: {' '.join(last)}",
-            where=f"host {connection.host.name}",
+            where=f"host {way.host.name}",
             hint="install python3 (3.9 or newer) on the host, then deploy again",
         )

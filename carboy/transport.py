@@ -8,15 +8,38 @@ import socket
 import time
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carboy.errors import UnreachableError
 from carboy.inventory import Host
+from carboy.local import Local
 
 if TYPE_CHECKING:
     import paramiko
 
 NO_SUDO, NO_PYTHON, SUDO_MISSING = 77, 78, 79
+
+
+class Channel(Protocol):
+    """A program on a host: what it reads, what it writes, and how it ends; paramiko's words for these."""
+
+    def sendall(self, data: bytes, /) -> None:
+        """Write all of it to the program's stdin."""
+
+    def shutdown_write(self) -> None:
+        """End the program's stdin."""
+
+    def makefile(self, mode: str, /) -> Any:
+        """The program's stdout."""
+
+    def makefile_stderr(self, mode: str, /) -> Any:
+        """The program's stderr."""
+
+    def settimeout(self, seconds: float, /) -> None:
+        """Let reading fail after so long without a word."""
+
+    def recv_exit_status(self) -> int:
+        """Wait for its end; -1 if nobody says how it ended."""
 
 
 class Connection:
@@ -42,25 +65,34 @@ class Connection:
             self._fabric.transport.sock.shutdown(socket.SHUT_RDWR)
         self._fabric.close()
 
-    def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
+    def start(self, command: str, stdin: bytes = b"") -> Channel:
         """Run a command line of the host's login shell; `stdin` is sent at once and stays open."""
         from paramiko import SSHException
 
         try:
-            channel: paramiko.Channel = self._fabric.create_session()
-            channel.exec_command(command)
-            channel.sendall(stdin)
+            session = self._fabric.create_session()
+            session.exec_command(command)
+            session.sendall(stdin)
         except (OSError, EOFError, SSHException) as problem:
             what = f"the connection was lost before anything began: {_words(problem)}"
             raise UnreachableError(what, where=f"host {self.host.name}", hint="try again") from problem
+        channel: Channel = session
         return channel
 
-    def start_as_root(self, program: list[str], stdin: bytes = b"") -> paramiko.Channel:
+    def start_as_root(self, program: list[str], stdin: bytes = b"") -> Channel:
         """Run a program as root: as it is, by `sudo -n`, or with the password as the first line of its stdin."""
         password = self.host.become_password
         script = as_root(program, become=self.host.become, asks=password is not None)
         first = b"" if password is None else password.encode() + b"\n"
         return self.start(f"exec sh -c {shlex.quote(script)}", first + stdin)
+
+
+Way = Connection | Local
+
+
+def way_to(host: Host) -> Way:
+    """The way to a host, to be used as a context manager: SSH, or for this machine none at all."""
+    return Local(host) if host.local else Connection(host)
 
 
 def as_root(program: list[str], *, become: bool, asks: bool) -> str:

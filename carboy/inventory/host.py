@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from carboy.inventory.references import References
 T = TypeVar("T")
 
 _SUPPORTED = {
-    "ansible_connection": ("ssh", "paramiko_ssh", "smart"),
+    "ansible_connection": ("ssh", "paramiko_ssh", "smart", "local"),
     "ansible_become_user": ("root",),
     "ansible_become_method": ("sudo",),
 }
@@ -88,10 +89,15 @@ class Host:
         return self._read(_text, "ansible_password", "ansible_ssh_pass", "ansible_ssh_password")
 
     @property
+    def local(self) -> bool:
+        """Whether it is this machine itself, as the user who calls."""
+        return self._read(_text, "ansible_connection") in ("local", "ansible.builtin.local")
+
+    @property
     def become(self) -> bool:
-        """Whether sudo is needed to be root."""
+        """Whether sudo is needed to be root; this machine is never touched as root."""
         found = self._read(_yes_or_no, "ansible_become")
-        return True if found is None else found
+        return not self.local if found is None else found
 
     @property
     def become_password(self) -> str | None:
@@ -102,7 +108,9 @@ class Host:
     def python(self) -> str:
         """The Python on the host."""
         found = self._read(_text, "ansible_python_interpreter")
-        return "python3" if found in (None, *_DISCOVERED) else str(found)
+        if found in (None, *_DISCOVERED):
+            return sys.executable if self.local else "python3"
+        return str(found)
 
     @property
     def connect_timeout(self) -> int:
@@ -116,6 +124,9 @@ class Host:
             if found is not None and found.removeprefix("ansible.builtin.") not in known:
                 what = f"{name} {found!r} is not supported"
                 raise DeclarationError(what, where=self.where(name), hint=f"use {' or '.join(known)}, or remove it")
+        if self.local and self.become:
+            what = "ansible_become is not supported with ansible_connection: local"
+            raise DeclarationError(what, where=self.where("ansible_become"), hint="remove one of them")
         _ = (self.address, self.port, self.user, self._read(_existing, *_KEY_FILE), self.password)
         _ = (self.become, self.become_password, self.python, self.connect_timeout)
 

@@ -72,7 +72,7 @@ def test_the_longer_name_wins() -> None:
         ("ansible_become", 2, "ansible_become must be yes or no"),
         ("ansible_timeout", 0, "ansible_timeout must be at least 1 second"),
         ("ansible_private_key_file", "~nobody_of_this_name/id", "starts at the home of a user who has none"),
-        ("ansible_connection", "local", "ansible_connection 'local' is not supported"),
+        ("ansible_connection", "docker", "ansible_connection 'docker' is not supported"),
         ("ansible_become_user", "app", "ansible_become_user 'app' is not supported"),
         ("ansible_become_method", "su", "ansible_become_method 'su' is not supported"),
     ],

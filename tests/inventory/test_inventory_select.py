@@ -7,7 +7,7 @@ import pytest
 from carboy.errors import DeclarationError
 from tests.inventory.conftest import Write
 
-HOSTS = "{web: {hosts: {'web[1:3]': }}, db: {hosts: {db1: {ansible_connection: local}, web2: }}, none: }"
+HOSTS = "{web: {hosts: {'web[1:3]': }}, db: {hosts: {db1: {ansible_connection: docker}, web2: }}, none: }"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_select(inventory: Write, names: list[str], chosen: list[str]) -> None:
         ([""], "unknown host or group ''", "known: web1"),
         ([], "no host is named", "known: web1"),
         (["none"], "none has no hosts", "known: web1"),
-        (["db"], "ansible_connection 'local' is not supported", "use ssh"),
+        (["db"], "ansible_connection 'docker' is not supported", "use ssh"),
     ],
 )
 def test_refused(inventory: Write, names: list[str], what: str, hint: str) -> None:

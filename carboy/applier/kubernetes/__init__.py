@@ -1,0 +1,1 @@
+"""Kubernetes: an app as objects of a cluster, by way of kubectl."""
