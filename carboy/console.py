@@ -98,6 +98,9 @@ class Console:
 
     _on_unconfirmed = _on_skipped
 
+    def _on_warning(self, host: str, event: Event) -> None:
+        self.line(f"{host}  warning: {event['text']}", "yellow")
+
     def _on_resource(self, host: str, event: Event) -> None:
         status = event["status"]
         if status == "ok":
@@ -124,12 +127,19 @@ class Console:
         mark = "serves" if event["chosen"] else "runs, but is not the chosen release"
         revision = f" ({event['revision']})" if event["revision"] else ""
         print(f"{host}  {event['release']}{revision} {mark} since {since}")
-        print(f"{host}    main process {event['pid']}, {event['restarts']} restarts, health {event['health']}")
+        what = f"main process {event['pid']}" if "pid" in event else f"{len(event['pods'])} pods"
+        print(f"{host}    {what}, {event['restarts']} restarts, health {event['health']}")
+        if event.get("development"):
+            print(f"{host}    for development (app_development): let nobody from outside reach it")
 
     def _on_status(self, host: str, event: Event) -> None:
         if not event["serving"]:
             print(f"{host}  no release of {event['app']} serves")
         print(f"{host}  public socket {event['socket']}; releases kept: {', '.join(event['releases']) or 'none'}")
+
+    def _on_maintenance(self, host: str, event: Event) -> None:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event["since"] or 0))
+        print(f"{host}  {f'in maintenance since {since}' if event['since'] else 'not in maintenance'}")
 
     def _on_run(self, host: str, event: Event) -> None:
         code = f" ({event['exit']}): {event['what']}" if event.get("exit") else ""

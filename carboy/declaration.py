@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -49,10 +49,21 @@ class Declaration:
         return runtime
 
     @property
+    def arguments(self) -> dict[str, Any]:
+        """What the verbs of its runtime are told beside what all are."""
+        arguments: dict[str, Any] = getattr(self.settings.get(self.runtime), "arguments", {})
+        return arguments
+
+    @property
     def policy(self) -> Policy:
         """How switches are judged."""
         policy: Policy = self.settings["release"].policy
         return policy
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is allowed and should not stay as it is: each role's settings may have a say."""
+        return [text for settings in self.settings.values() for text in getattr(settings, "warnings", tuple)()]
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -70,7 +81,23 @@ def declare(host: Host) -> Declaration:
     host.check()
     known = {role: importlib.import_module(f"roles.{role}").Settings for role in _known()}
     roles = _roles(host)
-    return Declaration(host, roles, resolve(known, host, ("app", *roles)))
+    settings = resolve(known, host, ("app", *roles))
+    _refuse(host, settings["app"], roles)
+    return Declaration(host, roles, settings)
+
+
+def _refuse(host: Host, app: Any, roles: tuple[str, ...]) -> None:
+    """Raise `DeclarationError` if the app is said to be what its runtime cannot do: nothing said of it is ignored."""
+    if host.local and app.runtime != "kubernetes":
+        what = f"ansible_connection local is not for app_runtime {app.runtime}: this machine is never touched as root"
+        raise DeclarationError(what, where=host.where("ansible_connection"), hint="use ssh")
+    module = importlib.import_module(f"roles.{app.runtime}") if app.runtime in roles else None
+    usual = {field.name: field.default for field in fields(app)}
+    for key, why in getattr(module, "REFUSES", {}).items():
+        if getattr(app, key) != usual[key]:
+            reason, _, hint = why.rpartition(": ")
+            what = f"app_{key} is not for app_runtime {app.runtime}: {reason}"
+            raise DeclarationError(what, where=host.where(f"app_{key}"), hint=hint)
 
 
 def _known() -> list[str]:
@@ -93,4 +120,6 @@ def _roles(host: Host) -> tuple[str, ...]:
 def _composed(host: Host) -> tuple[str, ...]:
     """The roles that the app's settings call for; a value that names none is refused with all else that is wrong."""
     runtime = RUNTIMES.get(str(host.value("app_runtime")), RUNTIMES["systemd"])
-    return (*runtime, *PROXIES.get(str(host.value("app_proxy")), ()))
+    proxy = PROXIES.get(str(host.value("app_proxy")), ())
+    # Before what switches: a proxy that cannot be had must not be found out when the app has changed already.
+    return (*runtime[:-1], *proxy, runtime[-1])

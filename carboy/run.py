@@ -80,6 +80,8 @@ class Run:
         done: set[tuple[str, str]] = set()
         for number, (declared, catalog) in enumerate(compiled, start=1):
             here = [moment for app, moment in done if app == declared.app]
+            for text in declared.warnings:
+                self.console.event(declared.host.name, {"event": "warning", "text": text})
             args = {"catalog": catalog.wire(), "check": check, "done": here, **options}
             tally = self.perform(declared, "apply", args, modules=catalog.modules, blobs=catalog.blobs)
             self._recap(declared.host.name, tally, check)
@@ -116,7 +118,7 @@ class Run:
         """Carry out one verb on one host; an error of this host is shown and counted, and the others go on."""
         host, tally = declared.host, Tally()
         common = {"app": declared.app, "verb": TYPED.get(verb, verb), "run": self.name, "holder": holder(self.name)}
-        common["runtime"] = declared.runtime
+        common |= {"runtime": declared.runtime, **declared.arguments}
         entry, modules = entrance(verb, declared.runtime), (*modules, *runtime_modules(declared.runtime))
         payload = pack(entry, {**common, **args}, modules)
         supply, changes = Supply(blobs, partial(repairs, entry, modules)), not args.get("check", True)
@@ -180,16 +182,27 @@ class Supply:
         self.blobs = blobs
         self.code = code
         self.house = Wheelhouse(self._text)
+        self.made: dict[str, Bytes] = {}
 
     def __call__(self, need: Need) -> bytes:
         """The bytes for one need."""
         if "blob" in need:
-            data = {**self.blobs, **self.house.blobs}[need["blob"]]
+            data = {**self.blobs, **self.house.blobs, **self.made}[need["blob"]]
             return data if isinstance(data, bytes) else data.read_bytes()
         if "code" in need:
             return self.code()
+        if "image" in need or "pushed" in need:
+            return json.dumps(self._image(need)).encode()
         answer = self.house.installer(need["installer"]) if "installer" in need else self.house.wheels(need["wheels"])
         return json.dumps(answer).encode()
+
+    def _image(self, need: Need) -> list[dict[str, Any]]:
+        from carboy.image import Builder  # here, because few runs build one
+
+        builder = Builder(self.blobs.__getitem__, self.house)
+        parts = builder.push(need["pushed"]) if "pushed" in need else builder.parts(need["image"])
+        self.made |= builder.blobs
+        return parts
 
     def _text(self, digest: str) -> str:
         data = self.blobs[digest]

@@ -12,15 +12,17 @@ from carboy.catalog import Content
 from carboy.project import ROOT, STATE
 
 FOLDER = ROOT / "templates"
+ROLES = ROOT / "roles"
 KEPT = STATE / "templates"
 
 
 def template(name: str, **variables: Any) -> Content:
     """Render `templates/<name>`; raises `DeclarationError` with the template's own line on any mistake in it.
 
-    A text is kept under the digest of all that it depends on: to load jinja2 takes longer than a host needs to answer.
+    A text is kept under the digest of all that it depends on, the properties that roles compute among it: to load
+    jinja2 takes longer than a host needs to answer.
     """
-    parts = (name, _sources(FOLDER), sorted(variables.items()))
+    parts = (name, _sources(FOLDER), _sources(ROLES), sorted(variables.items()))
     kept = KEPT / hashlib.sha256(repr(parts).encode()).hexdigest()
     if not kept.exists():
         _keep(kept, _render(name, variables))
@@ -42,6 +44,6 @@ def _keep(path: Path, text: str) -> None:
 
 @cache
 def _sources(folder: Path) -> str:
-    """One digest of all templates, since one may include another."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    """One digest of all files below a folder, since one may include another."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return hashlib.sha256(repr([(path, path.read_bytes()) for path in files]).encode()).hexdigest()

@@ -18,6 +18,7 @@ from carboy.catalog import Content
 from carboy.inventory import Host
 from carboy.project import ROOT
 from carboy.settings import Duration
+from roles.app import Settings as App
 
 SSHD_CHECK = "sh -c 'cat {} /etc/ssh/sshd_config | /usr/sbin/sshd -t -f /dev/stdin'"
 """The candidate and then the rest: sshd takes the first value that it meets, and the file sorts before all others."""
@@ -32,6 +33,7 @@ KEY = re.compile(r"(?:^|[ \t])((?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+) ([A-Za-z0-9+/
 class Settings:
     """`access_*`: what is not named stays as it is; confirm is the time in which a new login must work."""
 
+    app: App
     sshd: dict[str, str] = field(default_factory=dict)
     sudoers: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -45,6 +47,8 @@ class Settings:
 
     def validate(self) -> Iterator[tuple[str, ...]]:
         """What the types cannot say."""
+        if self.app.runtime == "cron":
+            yield "confirm", "the dead-man switch needs systemd's timers", "leave access out of carboy_roles"
         for name, value in self.sshd.items():
             if not re.fullmatch("[A-Za-z][A-Za-z0-9]*", name) or name.lower() in ("match", "include"):
                 yield (

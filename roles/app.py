@@ -82,6 +82,11 @@ class Settings:
             yield "listen", what, "systemd takes no names: write 127.0.0.1:8000 or [::1]:8000"
         if self.domain and not re.fullmatch(DOMAIN, self.domain):
             yield "domain", f"{self.domain!r} is no name of a host", "write it like shop.example.com"
+        if self.domain and self.proxy == "none" and self.runtime != "kubernetes":
+            yield "domain", "nothing here answers by a name", "set app_proxy: nginx, or leave it out"
+        if self.server == "flask" and not self.development:
+            what = "flask is a server for development, and is refused on a host"
+            yield "server", what, "choose gunicorn or gevent, or set app_development: true where only you reach it"
         if not 1 <= self.stop_timeout <= 3600:
             yield "stop_timeout", f"{self.stop_timeout:g} s is not from 1s to 1h"
         if self.cpus is not None and not 0.01 <= self.cpus <= 1024:

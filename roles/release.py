@@ -18,6 +18,7 @@ from carboy.inventory import Host
 from carboy.settings import Duration
 from roles.app import Settings as App
 from roles.cron import Settings as Cron
+from roles.nginx import Settings as Nginx
 from roles.server import Files
 from roles.server import Settings as Server
 from roles.systemd import Settings as Systemd
@@ -31,6 +32,7 @@ class Settings:
     server: Server
     systemd: Systemd
     cron: Cron
+    nginx: Nginx
     watch: Duration = Duration(3)
     max_errors: int = 10
     keep: int = 5
@@ -52,6 +54,7 @@ class Settings:
         """How the release is judged, now and if it ever comes back; part of what it is."""
         return {
             "runtime": self.app.runtime,
+            "development": self.app.development,
             "health": self.app.health,
             "listen": self.app.listen,
             "start_timeout": float(self.app.start_timeout),
@@ -98,6 +101,7 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
         "requirements.txt": ("0600", venv.requirements),
         **s.server.chosen.files(),
         **s.runner.files(),
+        **s.nginx.files(),
         **hooks(s),
         "environment": (
             "0600",
@@ -106,7 +110,8 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     }
     identity = digest(manifest, venv, files, s.gate)
     yield venv
-    yield Release(s.app.name, identity, manifest, venv, files, s.gate, s.runner.checks, tree.revision)
+    checks = (*s.runner.checks, *s.nginx.checks)
+    yield Release(s.app.name, identity, manifest, venv, files, s.gate, checks, tree.revision)
     yield Cutover(s.app.name, identity, s.policy)
 
 
@@ -117,4 +122,5 @@ def hooks(s: Settings) -> Files:
 
 
 def _requirements(host: Host, s: Settings, tree: source.Source) -> Content:
-    return requirements.content(tree, s.app.requirements, s.app.requires, where=host.where("app_requirements"))
+    where, server = host.where("app_requirements"), s.server.chosen.requires
+    return requirements.content(tree, s.app.requirements, s.app.requires, where=where, server=server)

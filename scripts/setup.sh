@@ -28,6 +28,8 @@ missing_packages() {
 }
 
 missing_engine() {
+    # A client of HTTP/2, for the tests of nginx.
+    have curl || echo curl
     if ! have podman && ! { have docker && docker info; } >/dev/null 2>&1; then
         echo podman
         have iptables || echo iptables

@@ -167,7 +167,7 @@ def test_the_readme_sets_what_can_be_set(tmp_path: Path) -> None:
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": {"box": yaml.safe_load(example)}}}))
     [host] = load([tmp_path]).select(["box"])
     known = {role: importlib.import_module(f"roles.{role}").Settings for role in ROLES}
-    assert resolve(known, host)["app"].name == "shop"
+    assert resolve(known, host, RUNTIMES["systemd"])["app"].name == "shop"
 
 
 def test_the_readme_fits_a_terminal() -> None:

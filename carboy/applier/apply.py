@@ -33,7 +33,8 @@ def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
     host.blobs = host.at("/run/carboy-plan-" + host.run_id)
     drifts = [(entry, _drift(entry, host)) for entry in entries]
     try:
-        if args["diff"]:
+        if args["diff"] and any(drift for _, drift in drifts):
+            code.load(host)
             _gather(host, [resource.shows for (_, resource), drift in drifts if drift])
         for entry, drift in drifts:
             diff = entry[1].diff(host) if drift and args["diff"] else ""

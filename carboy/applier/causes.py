@@ -75,6 +75,11 @@ CAUSES: Tuple[Cause, ...] = (
         "correct app_wsgi, or what app_source, app_include and app_exclude let travel",
     ),
     Cause(
+        r"^log: .*python[\d.]*: No module named (\w+)",
+        r"the server \1 is not installed",
+        r"name \1 in app_requirements",
+    ),
+    Cause(
         r"^said: ModuleNotFoundError: No module named '(.+?)'",
         r"the module \1 is not installed",
         "name its package in app_requirements, or see that app_exclude does not leave the file out",
@@ -84,6 +89,7 @@ CAUSES: Tuple[Cause, ...] = (
         r"app_wsgi names \1, which is not in the module \2",
         "correct app_wsgi",
     ),
+    Cause(r"^said: .*WsgiNameError: (.+)", r"\1", "correct app_wsgi"),
     Cause(r"^said: .*AppImportError: (.+)", r"app_wsgi does not lead to an app: \1", "correct app_wsgi"),
     Cause(
         r"^said: ImportError: cannot import name '(.+?)' from (?:partially initialized module )?'(.+?)'",

@@ -16,7 +16,7 @@ NUMBER = re.compile(r"\d+")
 BEGINNING = "Traceback (most recent call last):"
 FRAME = '  File "'
 # Frames of the machinery around the app; they are the same in each error.
-MACHINERY = ('File "<frozen', 'File "site-packages/gunicorn/')
+MACHINERY = ("<frozen", "/carboy_", "site-packages/gunicorn/", "/gevent/pywsgi.py", "/werkzeug/serving.py")
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ class File(Resource):
         """Unified diff of the text; only the fact of a change where the file is secret or not text."""
         if self.secret:
             return "(secret content differs)\n"
+        if "content" not in self.drift(host):
+            return ""
         path = host.at(self.path)
         old = path.read_bytes() if path.is_file() else b""
         return unified(self.path, old, host.blob(self.content.need).read_bytes())

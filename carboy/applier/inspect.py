@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from carboy.applier import probe, runtime
 from carboy.applier.host import Host
+from carboy.applier.maintenance import since
 from carboy.applier.runs import runs
 from carboy.applier.runtime import Runtime
 from carboy.applier.session import Arguments, session
@@ -30,10 +31,13 @@ def status(host: Host, args: Arguments) -> None:
             chosen=release == state.chosen,
             health=_health(running, release, record),
             revision=record.get("revision", ""),
+            development=record.get("gate", {}).get("development", False),
             **running.about(release, state),
         )
     facts = {"socket": state.socket, "chosen": state.chosen, "serving": state.serving, "releases": store.all()}
     host.stream.emit("status", app=args["app"], **facts)
+    if since(host, args["app"]):
+        host.stream.emit("maintenance", since=since(host, args["app"]))
     last = next(runs(host, args["app"]), None)
     if last:
         host.stream.emit("run", **last.about())

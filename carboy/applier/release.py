@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
-from carboy.applier.difference import Contents, contents_of, difference, secrets, tree_of
 from carboy.applier.file import own
 from carboy.applier.host import MORTAL, Host, anew, write
 from carboy.applier.resource import Blob, Drift, Need, Properties, Resource, Weight
@@ -90,6 +89,8 @@ class Release(Resource):
 
     def diff(self, host: Host) -> str:
         """What changes against the release that people are pointed to now."""
+        from carboy.applier.difference import Contents, contents_of, difference, secrets
+
         store = Store(host, self.app)
         texts = {name: host.blob(blob.need).read_bytes() for name, (_, blob) in self.files.items()}
         tree = {path: digest for path, _, digest, _ in self._entries(host)}
@@ -110,6 +111,8 @@ class Release(Resource):
 
     def _held(self, host: Host) -> Dict[str, Path]:
         """Where earlier releases hold files of this tree, by digest; only those that still are what they were."""
+        from carboy.applier.difference import tree_of
+
         store = Store(host, self.app)
         paths = (store.path(name) for name in store.all())
         held = {digest: path / "tree" / name for path in paths for name, digest in tree_of(path).items()}

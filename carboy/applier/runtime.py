@@ -93,6 +93,10 @@ class Runtime:
         """Remove what no longer serves any purpose beside the release that serves."""
         raise NotImplementedError
 
+    def pauses(self, release: str) -> bool:
+        """Whether a release can only begin to serve when the one before it has ended."""
+        return False
+
     def name(self, release: str) -> str:
         """What a person calls a release to the tools of the host."""
         raise NotImplementedError

@@ -17,13 +17,16 @@ Arguments = Dict[str, Any]
 KEPT_RUNS = 100
 
 
-def session(args: Arguments, verb: Callable[[Host, Arguments], Optional[int]]) -> None:
-    """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code, 0 unless it says."""
+def session(args: Arguments, verb: Callable[[Host, Arguments], Optional[int]], root: str = "/") -> None:
+    """Run a verb over this process's stdin and stdout; the last event is `end` with the exit code, 0 unless it says.
+
+    `root` is where the paths of the host begin, for verbs that want nothing of root's.
+    """
     # The mode of each thing is declared; what the ssh user's shell masks must not take from it.
     os.umask(0o022)
     stream = standard()
     stream.open()
-    host = Host(stream, args=args)
+    host = Host(stream, root, args)
     code = 1
     try:
         code = verb(host, args) or 0

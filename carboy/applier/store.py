@@ -86,6 +86,9 @@ class Store:
 
     def _usable(self, release: str, digest: str) -> bool:
         record, venv = self.record(release), self.path(release) / "venv"
+        if "image" in record:
+            # Whether the engine still has it the image's own resource asks.
+            return bool(record["digest"] == digest)
         # A link that was turned leads to other packages than those that the release was tried out with.
         own = os.path.realpath(venv) == os.path.realpath(self.home / "venvs" / record.get("venv", ""))
         return record.get("digest") == digest and own and (venv / "bin/python").exists()

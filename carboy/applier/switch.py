@@ -53,8 +53,8 @@ class Switch:
         try:
             # Late: a run that dies before it leaves drift, which the next one finds.
             link(self.store.home / "current", "releases/" + self.release)
-            self.runtime.sweep(self.release)
             freed = prune(self.store, self.release, self.policy.keep)
+            self.runtime.sweep(self.release)
         except (OSError, ValueError) as problem:
             freed = "nothing: %s" % problem
         if freed:

@@ -75,7 +75,9 @@ class Watch:
         self._heed(self.prober)
 
     def _heed(self, prober: Optional[Prober]) -> None:
-        failed = prober.failures() if prober else []
+        told = prober.failures() if prober else []
+        # What falls into a pause that nobody can avoid is no breach; the receipt shows it all the same.
+        failed = [each for each in told if each.startswith(AFTER) or not self.runtime.pauses(self.release)]
         if failed:
             raise self.runtime.failure(self.release, "the receipt has a failed request: %s" % failed[0])
 

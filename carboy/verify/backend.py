@@ -12,14 +12,14 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from carboy.errors import OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
-from carboy.transport import NO_SUDO, SUDO_MISSING, Connection
+from carboy.transport import NO_SUDO, SUDO_MISSING, Channel, way_to
 
 LONGEST_COMMAND_SECONDS = 600
 RETRY_SECONDS = 0.2
 MARK = "carboy-verify-mark"
 # Between the marks stands what the command wrote, whatever a login shell prints before or sudo makes of exit codes.
 # All of it is the standard input of a shell: sudo writes arguments into the host's log, and other users can see them.
-SCRIPT = f"""export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SCRIPT = f"""export LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH
 echo {MARK}
 sh -c %s <<'{MARK}'
 %s
@@ -36,7 +36,7 @@ class Backend(BaseBackend):  # type: ignore[misc]
     def __init__(self, declared: Host) -> None:
         super().__init__(declared.name)
         self.declared = declared
-        self._connection = Connection(declared)
+        self._connection = way_to(declared)
 
     def __enter__(self) -> Backend:
         self._connection.__enter__()
@@ -92,7 +92,7 @@ class Backend(BaseBackend):  # type: ignore[misc]
     def _where(self) -> str:
         return f"host {self.declared.name} ({self.declared.user}@{self.declared.address}:{self.declared.port})"
 
-    def _not_run(self, channel: paramiko.Channel, said: bytes) -> UnreachableError:
+    def _not_run(self, channel: Channel, said: bytes) -> UnreachableError:
         code = channel.recv_exit_status()
         if code in (NO_SUDO, SUDO_MISSING):
             hint = f"set ansible_become_password, or give {self.declared.user} NOPASSWD in sudoers"

@@ -14,12 +14,16 @@ from carboy.declaration import Declaration
 from carboy.errors import DeclarationError
 from carboy.payload import APPLIER
 from carboy.verify.backend import Backend
+from carboy.verify.cluster import Cluster
 
 Record = Callable[[str, object], None]
 """How a check reports a figure: pytest's `record_property`."""
 ON_HOST = Path(__file__).parent / "on_host"
 # The last one is the applier's own: a switch and the checks must not come to different verdicts.
-QUESTIONS = (*(ON_HOST / f"{name}.py" for name in ("app", "look", "disturb")), APPLIER / "coherence.py")
+QUESTIONS = (
+    *(ON_HOST / f"{name}.py" for name in ("app", "look", "front", "disturb", "watchdog")),
+    APPLIER / "coherence.py",
+)
 SUBJECTS = {
     "systemd": ("any", "releases", "systemd"),
     "cron": ("any", "releases", "cron"),
@@ -69,9 +73,16 @@ class Target:
         """What can be checked here: the folders of tests/verify."""
         return (*SUBJECTS[self.app.runtime], self.app.server, self.app.proxy)
 
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The app in its cluster, if that is where it runs."""
+        return Cluster(self.declared.settings["kubernetes"], self.output)
+
     @property
     def release(self) -> str:
         """The release that `current` points to, as the host says now; empty if there is none."""
+        if self.app.runtime == "kubernetes":
+            return self.cluster.release
         pointed: str = self.host.run("readlink %s", f"{self.app.home}/current").stdout
         return pointed.strip().rpartition("/")[2]
 

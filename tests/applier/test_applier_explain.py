@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from carboy.applier.case import Case, facts, recent, symptoms
 from carboy.applier.causes import CAUSES, UNKNOWN, likely
 from carboy.applier.excerpt import LINES, excerpt
 from carboy.applier.host import Host
@@ -15,7 +16,6 @@ from carboy.applier.probe import Answer
 from carboy.applier.space import room, with_room
 from carboy.applier.store import Store
 from carboy.applier.systemd import explain
-from carboy.applier.systemd.explain import Case, facts, symptoms
 from carboy.applier.systemd.units import Units
 from carboy.applier.waiting import unanswered
 
@@ -53,8 +53,10 @@ EXAMPLES = (
     ("probe: no answer on /ready: nothing within 9 s\nlog: waiting", "no answer within 9 s"),
     ("said: IndentationError: unexpected indent\nplace: shop.py, line 3", "IndentationError in shop.py, line 3"),
     ("wsgi: shop.web:app\nsaid: ModuleNotFoundError: No module named 'shop'", "app_wsgi names the module shop.web"),
+    ("log: /srv/shop/releases/1/venv/bin/python: No module named gunicorn", "the server gunicorn is not installed"),
     ("wsgi: shop:app\nsaid: ModuleNotFoundError: No module named 'shopify'", "the module shopify is not installed"),
     ("said: gunicorn.errors.AppImportError: Failed to find attribute 'x' in 'y'.", "names x, which is not in"),
+    ("said: carboy_server.WsgiNameError: app_wsgi names x, which is not in y", "app_wsgi names x, which is not in y"),
     ("said: gunicorn.errors.AppImportError: Application object must be callable.", "must be callable"),
     ("said: ImportError: cannot import name 'x' from 'y' (/y.py)", "the module y has no x: probably"),
     ("said: ImportError: libpq.so.5: cannot open shared object file: No such file", "library libpq.so.5 is missing"),
@@ -195,9 +197,9 @@ def test_only_what_is_new_in_a_log(tmp_path: Path) -> None:
     stamp = "[%Y-%m-%d %H:%M:%S +0000] [7] [ERROR] "
     then, now = (time.strftime(stamp, time.gmtime(at)) for at in (time.time() - 60, time.time()))
     log.write_text(f"{then}old\n  with a tail\n{now}new\n  with another\n")
-    assert explain._recent(log, time.time() - 30) == f"{now}new\n  with another"
-    assert explain._recent(log, time.time() + 30) == ""
-    assert explain._recent(tmp_path / "none.log", 0) == ""
+    assert recent(log, time.time() - 30) == f"{now}new\n  with another"
+    assert recent(log, time.time() + 30) == ""
+    assert recent(tmp_path / "none.log", 0) == ""
 
 
 def test_a_failure_that_cannot_be_explained_is_still_one(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,11 +72,11 @@ def test_unit_files_are_clean(host: Host, target: Target) -> None:
 
 
 def test_not_a_daemon(target: Target) -> None:
-    """gunicorn stays in the foreground, where systemd can watch it."""
+    """The server stays in the foreground, where systemd can watch it."""
     [main] = [process for process in target.ask("look.processes", target.unit) if process["main"]] or [{"argv": []}]
     judge.holds(main["argv"], f"{target.unit} has no main process", f"systemctl status '{target.unit}'")
     judge.none(
-        [word for word in main["argv"] if word in ("-D", "--daemon")], "gunicorn was started with", target.repair
+        [word for word in main["argv"] if word in ("-D", "--daemon")], "the server was started with", target.repair
     )
 
 
