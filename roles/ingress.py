@@ -22,6 +22,8 @@ HEADERS = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Strict-Transport-Security": "max-age=31536000",
 }
+# What is put into words for ingress-nginx alone.
+TOLD = ("timeout", "body_size", "rate_limit", "rate_burst", "snippets", "gzip")
 TYPES = "application/javascript application/json application/xml image/svg+xml text/css text/plain text/xml"
 
 
@@ -98,11 +100,11 @@ def _snippet(s: Settings) -> str:
 def _only_nginx(s: Settings) -> Iterator[tuple[str, ...]]:
     """Settings that are put into words for ingress-nginx alone must not be ignored by others."""
     if s.controller == "other":
-        for name in ("rate_limit", "snippets"):
-            if getattr(s, name):
+        for name in TOLD:
+            if getattr(s, name) != getattr(Settings, name):
                 yield name, "it is known how to say that to ingress-nginx only", "use ingress_annotations"
     if s.headers != HEADERS and not s.snippets:
-        yield "headers", "they need ingress_snippets, which the controller must allow", "set ingress_snippets: true"
+        yield "headers", "they need ingress_snippets, which only ingress-nginx has", "set ingress_snippets: true"
 
 
 def _headers(s: Settings) -> Iterator[tuple[str, ...]]:

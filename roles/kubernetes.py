@@ -32,7 +32,10 @@ LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 IMAGE = r"[a-z0-9][\w./:-]*(@sha256:[0-9a-f]{64})?"
 SECRET = rf"{DOMAIN}/[\w.-]+"
 # What a finished image already holds.
-PACKED = ("source", "ref", "include", "exclude", "requires")
+PACKED = {
+    "app": ("source", "ref", "include", "exclude", "requirements", "requires", "python"),
+    "image": ("base", "build", "registry"),
+}
 # Longer than the server's own grace, as under systemd.
 PATIENCE = 10
 REFUSES = {
@@ -84,7 +87,7 @@ class Settings:
     @property
     def port(self) -> int:
         """The port that the app listens on in its pod."""
-        return int(self.app.listen.rpartition(":")[2])
+        return self.built.port
 
     @property
     def config(self) -> dict[str, str]:
@@ -96,6 +99,11 @@ class Settings:
     def config_name(self) -> str:
         """The name of the ConfigMap, which says what is in it."""
         return f"{self.name}-{CONFIG}-{digest(self.config)[:8]}"
+
+    @property
+    def requests(self) -> dict[str, str]:
+        """What a pod is sure to get."""
+        return {"cpu": cores(self.cpu_request), "memory": str(int(self.memory_request))}
 
     @property
     def limits(self) -> dict[str, str]:
@@ -177,7 +185,7 @@ def cores(number: float) -> str:
 
 
 def _manifest(s: Settings, kind: str, reference: str) -> dict[str, Any]:
-    text = template(f"kubernetes/{kind}.yaml.j2", s=s, image=reference, cores=cores).text()
+    text = template(f"kubernetes/{kind}.yaml.j2", s=s, image=reference).text()
     content: dict[str, Any] = yaml.safe_load(text)
     content["metadata"] |= {"namespace": s.namespace, "labels": {"app.kubernetes.io/name": s.name, **MANAGED}}
     if kind == "deployment":
@@ -198,9 +206,8 @@ def _names(s: Settings) -> Iterator[tuple[str, ...]]:
         yield "context", "it is empty", "see: kubectl config get-contexts"
     if not s.image and not s.built.registry:
         yield "image", "neither it nor image_registry is set", "nodes pull images: name one, or where it is kept"
-    ignored = [key for key in PACKED if getattr(s.app, key)] if s.image else []
-    if ignored:
-        told = ", ".join(f"app_{key}" for key in ignored)
+    told = ", ".join(_ignored(s)) if s.image else ""
+    if told:
         yield (
             "image",
             f"what a finished image holds was decided when it was built: {told} would be ignored",
@@ -212,6 +219,14 @@ def _names(s: Settings) -> Iterator[tuple[str, ...]]:
         yield "pull_secret", f"{s.pull_secret!r} is no name of a Secret"
     if s.app.listen.startswith("/"):
         yield "service_port", f"app_listen {s.app.listen} is a unix socket, which ends at the pod", "name a port there"
+
+
+def _ignored(s: Settings) -> Iterator[str]:
+    """The settings that say how an image is built, where they are set."""
+    for settings, role in ((s.app, "app"), (s.built, "image")):
+        for name in PACKED[role]:
+            if getattr(settings, name) != getattr(type(settings), name):
+                yield f"{role}_{name}"
 
 
 def _numbers(s: Settings) -> Iterator[tuple[str, ...]]:

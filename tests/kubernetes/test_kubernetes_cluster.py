@@ -219,7 +219,8 @@ def test_name_taken(deployed: Place) -> None:
 )
 def test_wrong_place(deployed: Place, variable: str, code: int, what: str, hint: str) -> None:
     """A context, a kubeconfig or a namespace that is not there is one clear error."""
-    for verb in ("deploy", "status"):
+    # verify asks by a way of its own, and to it a namespace that is not there is one with nothing in it.
+    for verb in ("deploy", "status", *(["verify"] if code == 3 else [])):
         said = error(deployed, verb, "-e", variable, code=code)
         assert what in said["what"] and hint in said["hint"], verb
 
@@ -228,8 +229,9 @@ def test_cluster_down(deployed: Place, tmp_path: Path) -> None:
     """A cluster that does not answer is exit 4."""
     config = tmp_path / "config"
     config.write_text(deployed.kubeconfig.read_text().replace("server: 'https://", "server: 'https://127.0.0.1:9/"))
-    said = error(deployed, "status", "-e", f"kubernetes_kubeconfig={config}", code=4)
-    assert "does not answer" in said["what"]
+    for verb in ("status", "verify"):
+        said = error(deployed, verb, "-e", f"kubernetes_kubeconfig={config}", code=4)
+        assert "does not answer" in said["what"], verb
 
 
 def test_kubectl_missing(deployed: Place) -> None:

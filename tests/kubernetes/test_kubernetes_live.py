@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from contextlib import suppress
+from subprocess import PIPE, CompletedProcess, Popen
 from typing import Any
 
 import pytest
 
 from carboy.applier.host import Host
 from carboy.applier.kubernetes.app import HEALTHY, App, Live, complete, pods_drift
-from carboy.applier.kubernetes.kubectl import Kubectl
+from carboy.applier.kubernetes.explain import explain
+from carboy.applier.kubernetes.kubectl import Kubectl, Unreachable
+from carboy.applier.kubernetes.logs import logs
 from carboy.applier.kubernetes.manifest import Manifest
 from carboy.applier.kubernetes.rollout import Rollout
 from carboy.applier.kubernetes.switch import declared
@@ -147,3 +153,64 @@ def test_hopeless(
     assert (gate.trouble() == pod) is hopeless
     pod["metadata"]["deletionTimestamp"] = "now"
     assert gate.trouble() is None
+
+
+def test_a_look_that_fails_ends_nothing(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that does not answer for a moment is no trouble of the release: `rollout status` decides."""
+    script = "print('waiting', flush=True); input(); print('rolled out')"
+    with Popen([sys.executable, "-c", script], stdin=PIPE, stdout=PIPE) as watching:
+        assert watching.stdin
+        ending = watching.stdin
+
+        def pods(app: App, *labels: str) -> list[Object]:  # noqa: ARG001 - the method's form
+            with suppress(BrokenPipeError):
+                os.write(ending.fileno(), b"\n")
+            raise Unreachable("the cluster does not answer")
+
+        monkeypatch.setattr(App, "pods", pods)
+        monkeypatch.setattr(Kubectl, "begin", lambda *_, **__: watching)
+        said: list[str] = []
+        Rollout(App(kubectl, "hello", 60, 60), "a").prove(said.append)
+    assert said == ["waiting", "rolled out"]
+
+
+def test_events_without_words(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event may lack a reason or a message; the rest of the explanation is there all the same."""
+    events = [{"reason": "Killing"}, {"message": "so  it was"}]
+    answers = {"events": events, "deployment": []}
+    monkeypatch.setattr(Kubectl, "get", lambda self, kind, *_: answers[kind])  # noqa: ARG005
+    monkeypatch.setattr(Kubectl, "call", lambda *_: CompletedProcess([], 0, "the last words\n", ""))
+    kubectl.host.args["app"] = "hello"
+    pod = {**item("Pod", "hello-1"), "spec": {"containers": [{"image": "x"}]}, "status": {}}
+    found = explain(App(kubectl, "hello", 1, 1), "a", pod, "")
+    assert found.details.splitlines()[1:3] == ["event: Killing", "event: so it was"] and "last words" in found.details
+
+
+@pytest.mark.parametrize("namespace", ["web", "k8s", "io", "v1", "networking"])
+def test_differences(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch, namespace: str) -> None:
+    """What differs is found by its kind, whatever the namespace is called."""
+    names = {"networking.k8s.io.v1.Ingress": "hello", "v1.ConfigMap": "hello-env-1.v1.x"}
+    head = "diff -u -N /tmp/LIVE-1/{0} /tmp/MERGED-2/{0}\n--- /tmp/LIVE-1/{0}\t1\n+++ /tmp/MERGED-2/{0}\t1\n+x\n"
+    text = "".join(head.format(f"{kind}.{namespace}.{name}") for kind, name in names.items())
+    monkeypatch.setattr(Kubectl, "call", lambda *_, **__: CompletedProcess([], 1, text, ""))
+    found = Kubectl(kubectl.host, "prod", namespace).differences()
+    assert list(found) == ["Ingress.hello", "ConfigMap.hello-env-1.v1.x"] and "+x" in found["Ingress.hello"]
+
+
+@pytest.mark.parametrize(("lines", "shown"), [(0, []), (2, ["b", "c"]), (9, ["a", "b", "c"])])
+def test_last_lines(monkeypatch: pytest.MonkeyPatch, lines: int, shown: list[str]) -> None:
+    """So many of the last lines are shown, and none for 0."""
+    place = {
+        "context": "prod",
+        "namespace": "web",
+        "kubeconfig": "",
+        "name": "hello",
+        "deadline": 1,
+        "start_timeout": 1,
+    }
+    controller = Controller()
+    args = {"cluster": place, "file": "/var/log/hello/error.log", "lines": lines, "follow": False}
+    monkeypatch.setattr(Kubectl, "call", lambda *_, **__: CompletedProcess([], 0, "a\nb\n{}\nc\n", ""))
+    logs(Host(controller.stream, args=args), args)
+    controller.close()
+    assert [event["line"] for event in controller.events] == shown

@@ -12,9 +12,12 @@ import kubernetes_validate
 import pytest
 
 from carboy.applier.kubernetes.manifest import Manifest
+from carboy.catalog import Content
 from carboy.declaration import Declaration, declare
 from carboy.errors import DeclarationError
 from carboy.inventory import Host
+from carboy.template import template
+from roles import kubernetes
 
 VERSIONS = ("1.37", "1.36", "1.35")
 LEAST = {
@@ -181,6 +184,19 @@ def test_release() -> None:
     assert other["ConfigMap"]["metadata"]["name"] != manifests()["ConfigMap"]["metadata"]["name"]
 
 
+def test_nothing_of_this_process_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What manifests are made from is the same in each run, so that those of the last one are found again."""
+    given: list[str] = []
+
+    def recorded(name: str, **variables: Any) -> Content:
+        given.append(repr(variables))
+        return template(name, **variables)
+
+    monkeypatch.setattr(kubernetes, "template", recorded)
+    assert manifests(**MOST) and len(given) == 8
+    assert not [text for text in given if " at 0x" in text]
+
+
 def test_image_of_the_app(tmp_path: Path) -> None:
     """Without an image of its own, the image is the app's, by a tag that says what is in it."""
     (tmp_path / "requirements.txt").write_text("flask==3.1.3\n")
@@ -224,9 +240,18 @@ def test_ingress() -> None:
         ({"kubernetes_replica": 3}, "kubernetes_replica is no setting"),
         ({"app_domain": "hello.example.com"}, "ingress_class_name: it is not set"),
         ({"ingress_controller": "other", "ingress_rate_limit": 5}, "known how to say that to ingress-nginx only"),
+        ({"ingress_controller": "other", "ingress_rate_burst": 9}, "ingress_rate_burst: it is known how"),
+        ({"ingress_controller": "other", "ingress_timeout": 90}, "ingress_timeout: it is known how"),
+        ({"ingress_controller": "other", "ingress_body_size": "9M"}, "ingress_body_size: it is known how"),
+        ({"ingress_controller": "other", "ingress_gzip": False}, "ingress_gzip: it is known how"),
+        ({"app_requirements": "other.txt"}, "app_requirements would be ignored"),
+        ({"app_python": "python3.12", "app_ref": "v1"}, "app_ref, app_python would be ignored"),
+        ({"image_base": "python:3.13"}, "image_base would be ignored"),
+        ({"image_build": "controller", "image_registry": "a.b/c"}, "image_build, image_registry would be ignored"),
         ({"ingress_headers": {"X-A": "b"}}, "they need ingress_snippets"),
         ({"ingress_headers": {"X-A": 'b";x'}, "ingress_snippets": True}, "nginx would not take that"),
         ({"app_listen": "/run/hello.sock"}, "is a unix socket"),
+        ({"app_listen": "/run/hello.sock", "kubernetes_secrets": {"A": "b/c"}}, "is a unix socket"),
         ({"app_name": "hello_"}, "gives no name for Kubernetes"),
         ({"app_open_files": 999}, "app_open_files is not for app_runtime kubernetes"),
         ({"app_tasks_max": 99}, "app_tasks_max is not for app_runtime kubernetes"),

@@ -22,18 +22,24 @@ def deploy(host: Host, compared: Comparison, images: List[Any]) -> None:
     lease = Lease(compared.app)
     lease.take(host.args["wait"])
     try:
-        # Read anew: what was under way a moment ago may have been just this.
-        compared = Comparison(compared.app, compared.manifests)
-        compared.app.refuse_others(compared.live, compared.objects)
-        if compared.release not in compared.live.templates:
-            for image in images:
-                host.say("the controller pushes %s" % image.reference)
-                host.fetch([{"pushed": image.order["image"]}])
+        with lease.kept():
+            # Read anew: what was under way a moment ago may have been just this.
+            compared = Comparison(compared.app, compared.manifests)
+            compared.app.refuse_others(compared.live, compared.objects)
+            if compared.release not in compared.live.templates:
+                _have_pushed(host, images)
         detach(host)
-        lease.keep()
-        _converge(compared, lease)
+        with lease.kept():
+            _converge(compared, lease)
     finally:
         lease.free()
+
+
+def _have_pushed(host: Host, images: List[Any]) -> None:
+    """Have the images where the nodes pull them from; to build and push one may take minutes."""
+    for image in images:
+        host.say("the controller pushes %s" % image.reference)
+        host.fetch([{"pushed": image.order["image"]}])
 
 
 def _converge(compared: Comparison, lease: Lease) -> None:

@@ -57,9 +57,9 @@ def explain(app: App, release: str, pod: Optional[Object], said: str) -> Failure
         hint = "; ".join(filter(None, (remedy, "more: " + (_by_hand(app, name) if pod else look))))
         details = "\n".join(line[:WIDTH] for line in shown if line)
         return Failure("%s: %s" % (what, words) if words else what, details=details, hint=hint)
-    except Failure as problem:
+    except Exception as problem:
         # The way back must not end here because something could not be explained.
-        return Failure(what, details="%s\nthe facts could not be had: %s" % (said, problem.what), hint="see: " + look)
+        return Failure(what, details="%s\nthe facts could not be had: %s" % (said, problem), hint="see: " + look)
 
 
 def _cause(facts: List[str], log: Excerpt, pod: Optional[Object]) -> Tuple[str, str]:
@@ -111,7 +111,8 @@ def _events(app: App, pod: str) -> List[str]:
         return []
     events = app.kubectl.get("events", "--field-selector=type=Warning,involvedObject.name=" + pod)
     events.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-    lines = ["event: %s: %s" % (event["reason"], " ".join(event["message"].split())) for event in events]
+    told = [(event.get("reason", ""), " ".join(event.get("message", "").split())) for event in events]
+    lines = [": ".join(filter(None, ("event", *each))) for each in told]
     return list(dict.fromkeys(lines))[-EVENTS:]
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from carboy.applier.host import Host
 from carboy.applier.kubernetes.manifest import Object
@@ -31,6 +31,8 @@ class Undeclared(Failure):
     exit_code = 3
 
 
+MISSING = "there is no kubectl on this machine"
+INSTALL = "install it (1.20 or newer), and have it in the PATH of whoever runs the deploy"
 # What is found in the words of kubectl; the first that fits wins.
 REFUSALS: Tuple[Tuple[str, type, str, str], ...] = (
     (
@@ -39,6 +41,7 @@ REFUSALS: Tuple[Tuple[str, type, str, str], ...] = (
         "this machine's kubectl knows no context {context}",
         "correct kubernetes_context, or kubernetes_kubeconfig; known: {contexts}",
     ),
+    (r"kubectl: (command )?not found$", Failure, MISSING, INSTALL),
     (
         r"(stat|open) .*: no such file|error loading config file",
         Undeclared,
@@ -91,8 +94,7 @@ class Kubectl:
     @property
     def by_hand(self) -> str:
         """How a person begins the same commands."""
-        config = "--kubeconfig %s " % self.kubeconfig if self.kubeconfig else ""
-        return "kubectl %s--context %s -n %s" % (config, self.context, self.namespace)
+        return by_hand(self.context, self.namespace, self.kubeconfig)
 
     def begin(self, *arguments: str, **pipes: Any) -> "subprocess.Popen[bytes]":
         """Start kubectl with the caller's own environment, in which its log-in helpers live."""
@@ -103,8 +105,7 @@ class Kubectl:
         try:
             return subprocess.Popen(command, env=environment, **{"stdin": subprocess.DEVNULL, **pipes})
         except FileNotFoundError as problem:
-            hint = "install it (1.20 or newer), and have it in the PATH of whoever runs the deploy"
-            raise Failure("there is no kubectl on this machine", hint=hint) from problem
+            raise Failure(MISSING, hint=INSTALL) from problem
 
     def call(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run kubectl to its end, whatever its exit code."""
@@ -144,15 +145,8 @@ class Kubectl:
 
     def refusal(self, said: str) -> Failure:
         """The error for what kubectl said when it failed."""
-        lines = [line for line in said.strip().splitlines() if not line.startswith("Warning:")]
-        last = re.sub(r"^(error|Error from server \(\w+\)|Error): ", "", lines[-1] if lines else "it said nothing")
-        facts = {"kubectl": self.by_hand, "context": self.context, "namespace": self.namespace, "said": last[:300]}
-        for pattern, kind, what, hint in REFUSALS:
-            if re.search(pattern, said, re.MULTILINE):
-                facts["contexts"] = self._contexts() if "{contexts}" in hint else ""
-                failure: Failure = kind(what.format(**facts), hint=hint.format(**facts))
-                return failure
-        return Failure("the cluster refused: %s" % last[:300], details="\n".join(lines[-25:]), hint="correct that")
+        facts = {"kubectl": self.by_hand, "context": self.context, "namespace": self.namespace}
+        return refused(said, facts, self._contexts)
 
     def _contexts(self) -> str:
         config = ["--kubeconfig", os.path.expanduser(self.kubeconfig)] if self.kubeconfig else []
@@ -163,6 +157,25 @@ class Kubectl:
 def bundle(*objects: Object) -> str:
     """Several objects as one text."""
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+
+
+def by_hand(context: str, namespace: str, kubeconfig: str = "") -> str:
+    """How a person begins a command for one namespace of one cluster."""
+    config = "--kubeconfig %s " % kubeconfig if kubeconfig else ""
+    return "kubectl %s--context %s -n %s" % (config, context, namespace)
+
+
+def refused(said: str, facts: Dict[str, str], contexts: Callable[[], str]) -> Failure:
+    """What kubectl said, with the facts of what it was asked; `contexts` names those there are."""
+    lines = [line for line in said.strip().splitlines() if not line.startswith("Warning:")]
+    last = re.sub(r"^(error|Error from server \(\w+\)|Error): ", "", lines[-1] if lines else "it said nothing")
+    for pattern, kind, what, hint in REFUSALS:
+        if re.search(pattern, said, re.MULTILINE):
+            known = contexts() if "{contexts}" in hint else ""
+            every = {**facts, "said": last[:300], "contexts": known}
+            failure: Failure = kind(what.format(**every), hint=hint.format(**every))
+            return failure
+    return Failure("the cluster refused: %s" % last[:300], details="\n".join(lines[-25:]), hint="correct that")
 
 
 def key(item: Object) -> str:
@@ -177,5 +190,6 @@ def _named(diff: str, name: str) -> str:
 
 def _short(name: str, namespace: str) -> str:
     """KIND.NAME of the name of a file in a diff: GROUP.VERSION.KIND.NAMESPACE.NAME."""
-    before, _, after = name.partition(".%s." % namespace)
-    return "%s.%s" % (before.rpartition(".")[2], after)
+    # Alone a kind begins with a capital; a namespace may well be named like a part of a group.
+    found = re.search(r"([A-Z]\w*)\.%s\.(.+)$" % re.escape(namespace), name)
+    return "%s.%s" % found.groups() if found else name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import Any, Optional
+from typing import Any, Iterator
 
 from carboy.applier.kubernetes.app import App
 from carboy.applier.kubernetes.manifest import Object
@@ -22,16 +22,15 @@ TAKEN = ("AlreadyExists", "Conflict")
 
 
 class Lease:
-    """The lock of an app; `take` it, `keep` it while the work is done, and `free` it."""
+    """The lock of an app; `take` it, have it `kept` while the work is done, and `free` it."""
 
     def __init__(self, app: App) -> None:
         self.app, self.kubectl = app, app.kubectl
         self.name = "carboy-" + app.name
         self.lost = False
         self._version = ""
-        self._over = threading.Event()
-        self._keeper: Optional[threading.Thread] = None
         self._seen = ("", 0.0)
+        self._alive = False
 
     def take(self, wait: float) -> None:
         """Take it, or raise `Locked` after `wait` seconds."""
@@ -46,10 +45,19 @@ class Lease:
                 told = True
             host.stream.pause(PAUSE_SECONDS)
 
-    def keep(self) -> None:
-        """Go on holding it; after the run has detached, since a thread is not inherited."""
-        self._keeper = threading.Thread(target=self._renew, daemon=True)
-        self._keeper.start()
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Go on holding it within the block, which must not fork; raises `Failure` if it was lost already."""
+        self._renew()
+        self.check()
+        over = threading.Event()
+        keeper = threading.Thread(target=self._keep, args=(over,), daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            over.set()
+            keeper.join()
 
     def check(self) -> None:
         """Raise `Failure` if it was lost, as when this machine slept for a while."""
@@ -58,11 +66,8 @@ class Lease:
 
     def free(self) -> None:
         """Let others have it at once."""
-        self._over.set()
-        if self._keeper:
-            self._keeper.join()
         with suppress(Failure):
-            self._patch(holderIdentity=None)
+            self._change(holderIdentity=None)
 
     def _try(self) -> bool:
         """Take it if nobody has it; who loses a race sees what the winner wrote."""
@@ -77,30 +82,53 @@ class Lease:
         return self._send(verb, "-f", "-", stdin=json.dumps(wanted))
 
     def _spec(self) -> Object:
-        who = "%(who)s from %(where)s since %(since)s, run %(run)s" % self.kubectl.host.holder
-        return {"holderIdentity": who, "leaseDurationSeconds": SECONDS, "acquireTime": _now(), "renewTime": _now()}
+        times = {"acquireTime": _now(), "renewTime": _now()}
+        return {"holderIdentity": self._holder, "leaseDurationSeconds": SECONDS, **times}
+
+    @property
+    def _holder(self) -> str:
+        return "%(who)s from %(where)s since %(since)s, run %(run)s" % self.kubectl.host.holder
 
     def _dead(self, renewed: str) -> bool:
         """Whether the holder has not renewed it for so long, by the clock of this machine alone."""
         if self._seen[0] != renewed:
+            self._alive = bool(self._seen[0])
             self._seen = (renewed, time.monotonic())
         return time.monotonic() - self._seen[1] > SECONDS
 
     def _stale(self) -> bool:
-        """Whether it looks dead by the time written in it, so that it is worth to watch it for a while."""
+        """Whether it looks dead by the time written in it and was not seen to live: worth to watch for a while."""
+        if self._alive:
+            # Its holder's clock is behind ours, no more.
+            return False
         try:
             renewed = datetime.strptime(self._found["spec"]["renewTime"], TIME).replace(tzinfo=timezone.utc)
         except (KeyError, ValueError):
             return False
         return (datetime.now(timezone.utc) - renewed).total_seconds() > SECONDS
 
-    def _renew(self) -> None:
-        while not self._over.wait(SECONDS / 3):
+    def _keep(self, over: threading.Event) -> None:
+        while not over.wait(SECONDS / 3):
             # A cluster that does not answer just now is asked again: only another holder ends this one.
             with suppress(Failure):
-                self.lost = self.lost or not self._patch(renewTime=_now())
+                self._renew()
 
-    def _patch(self, **spec: Any) -> bool:
+    def _renew(self) -> None:
+        self.lost = self.lost or not self._change(renewTime=_now())
+
+    def _change(self, **spec: Any) -> bool:
+        """Change what is ours; False if it is another run's by now."""
+        # The answer to an earlier change may have been lost, and with it the version.
+        return self._patch(spec) or (self._ours() and self._patch(spec))
+
+    def _ours(self) -> bool:
+        found = self.kubectl.get(KIND, self.name)
+        ours = bool(found) and found[0]["spec"].get("holderIdentity") == self._holder
+        # Under another run's version `free` would take it from that run.
+        self._version = found[0]["metadata"]["resourceVersion"] if ours else self._version
+        return ours
+
+    def _patch(self, spec: Object) -> bool:
         change = {"metadata": {"resourceVersion": self._version}, "spec": spec}
         return self._send("patch", KIND, self.name, "--type=merge", "-p", json.dumps(change))
 

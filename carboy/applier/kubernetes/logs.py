@@ -29,7 +29,7 @@ def logs(host: Host, args: Arguments) -> None:
     options = ("-l", app.selector, "--prefix", "--max-log-requests=%d" % MOST_PODS)
     earlier = app.kubectl.run("logs", *options, "--tail=%d" % FAR_BACK).splitlines()
     shown = [line for line in earlier if bool(ACCESS.match(line)) == access]
-    for line in shown[-args["lines"] :]:
+    for line in shown[max(len(shown) - args["lines"], 0) :]:
         host.stream.emit("log", line=line)
     if not args["follow"]:
         return

@@ -61,8 +61,8 @@ def _switch(app: App, args: Arguments, lease: "Lease") -> None:  # type: ignore[
         host.stream.emit("doubt", text=doubt)
         raise Failure(doubt, hint="to switch to it all the same: invoke rollback --to %s --yes" % release)
     detach(host)
-    lease.keep()
-    Switch(app, live, lease).run("rollback", declared(_deployment(live), live.templates[release]))
+    with lease.kept():
+        Switch(app, live, lease).run("rollback", declared(_deployment(live), live.templates[release]))
 
 
 def _doubt(live: Live, release: str) -> str:

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Optional
 
 from carboy.applier.kubernetes.app import App, ready
 from carboy.applier.kubernetes.explain import explain
+from carboy.applier.kubernetes.kubectl import Unreachable
 from carboy.applier.kubernetes.manifest import RELEASE, Object
 
 LOOK_SECONDS = 1.0
@@ -59,9 +60,16 @@ class Rollout:
             if ready and not data:
                 watching.wait()
                 return said
-            pod = self.trouble() if not ready else None
+            pod = self._look() if not ready else None
             if pod:
                 raise explain(self.app, self.release, pod, said)
+
+    def _look(self) -> Optional[Object]:
+        """The trouble there is at this moment, if that can be seen: else `rollout status` decides."""
+        try:
+            return self.trouble()
+        except Unreachable:
+            return None
 
     def _late(self, pod: Object) -> bool:
         """Whether a start takes longer than it may; a kubelet may need another minute to see that."""

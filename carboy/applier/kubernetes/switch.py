@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any, Dict, Optional
 
 from carboy.applier.kubernetes.app import HEALTHY, HISTORY, App, Live, complete
@@ -27,14 +28,21 @@ class Switch:
         """Bring this Deployment into service and write that down, or go back and write that down."""
         release, began = deployment["metadata"]["labels"][RELEASE], time.monotonic()
         before = self.live.healthy[-1] if self.live.healthy else None
+        # Not below: where nothing was applied there is nothing to go back from.
+        self.lease.check()
         try:
-            self.lease.check()
             self.kubectl.apply(deployment)
             Rollout(self.app, release).prove(self.host.say)
-        except Failure as failure:
-            self._remember(action, deployment, "failed", began, why=failure.what)
-            hint = "; ".join(filter(None, (self._go_back(release, failure), failure.hint)))
-            raise Failure(failure.what, details=failure.details, hint=hint) from failure
+        except Exception as problem:
+            # Whatever it is, a fault of Carboy's too: what served before must serve again.
+            failure = problem if isinstance(problem, Failure) else Failure(str(problem) or repr(problem))
+            try:
+                serves = self._go_back(release, failure)
+            finally:
+                with suppress(Exception):
+                    self._remember(action, deployment, "failed", began, why=failure.what)
+            hint = "; ".join(filter(None, (serves, failure.hint)))
+            raise Failure(failure.what, details=failure.details, hint=hint) from problem
         self._remember(action, deployment, HEALTHY, began)
         seconds = round(time.monotonic() - began, 3)
         self.host.stream.emit("cutover", release=release, before=before, seconds=seconds)
@@ -50,19 +58,20 @@ class Switch:
             release = str(target["metadata"]["labels"][RELEASE])
             Rollout(self.app, release).prove(self.host.say)
             return "%s still serves" % release
-        except Failure as problem:
-            what = "%s; and the way back failed too: %s" % (failure.what, problem.what)
-            details = "\n".join((failure.details, problem.details))
+        except Exception as problem:
+            what = "%s; and the way back failed too: %s" % (failure.what, problem)
+            details = "\n".join((failure.details, getattr(problem, "details", "")))
             raise Stranded(what, details=details, hint="see: %s get pods" % self.kubectl.by_hand) from problem
 
     def _earlier(self, failed: str) -> Optional[Object]:
-        """The Deployment to go back to: as it was, if it was well, else of the release that last served well."""
+        """The Deployment to go back to: just as it was, if it was well, else of the release that last served well."""
         found = self.live.deployment
         if not found:
             return None
-        if complete(found) and self.live.release != failed:
+        if complete(found):
             return declared(found, found["spec"]["template"])
-        healthy = [name for name in self.live.healthy if name != failed]
+        # One that served well is not taken down: it is itself, if there is no other.
+        healthy = [name for name in self.live.healthy if name != failed] or self.live.healthy
         return declared(found, self.live.templates[healthy[-1]]) if healthy else None
 
     def _take_down(self) -> str:
