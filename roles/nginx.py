@@ -265,7 +265,8 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - 
 
 def site(s: Settings) -> Site:
     """The app's site, in the words of nginx from 1.25.1 on and in those of before."""
-    mark = digest([_text(s, MARK, modern=modern) for modern in (True, False)], s.secrets, s.self_signed)[:16]
+    texts = [_text(s, MARK, modern=modern) for modern in (True, False)]
+    mark = digest(texts, s.secrets, s.self_signed, s.folder)[:16]
     return Site(
         app=s.app.name,
         folder=s.folder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Optional
 
 from carboy.applier.host import Host, remove, write
@@ -20,16 +21,23 @@ def maintenance(host: Host, args: Arguments) -> None:
     page, wanted = host.at(place(args["app"])), "on" if args["page"] else "off"
     if not page.parent.is_dir():
         raise _nowhere(args["app"], "no %s" % page.parent)
-    if wanted == "on":
-        write(page, args["page"].encode())
-    else:
-        remove(page)
+    before = page.read_bytes() if page.exists() else None
+    _put(page, args["page"].encode() or None)
     found = ask(args["app"], args["port"], "/maintenance")
     if found != wanted:
-        # Nothing half-way: a page that nobody sees now would come up with the next start of nginx.
-        remove(page)
+        # Nothing half-way: a page that nobody sees now would come up with the next start of nginx. But one that was
+        # there stays until it is taken away: who works on the site counts on it.
+        _put(page, before if wanted == "on" else None)
         raise _nowhere(args["app"], "it says %r" % found if found else "nothing of this app answers on its port")
     host.stream.emit("maintenance", since=since(host, args["app"]))
+
+
+def _put(page: Path, text: Optional[bytes]) -> None:
+    """Have this text as the page, or no page."""
+    if text is None:
+        remove(page)
+    else:
+        write(page, text)
 
 
 def place(app: str) -> str:

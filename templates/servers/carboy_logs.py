@@ -59,6 +59,9 @@ class Logs:
         log.propagate = False
 
     def reopen(self) -> None:
-        """Go on in new files after a rotation."""
-        self.access.reopen()
-        self.error.reopen()
+        """Go on in new files after a rotation, or in the old ones: a log that cannot be opened ends no server."""
+        for each in (self.error, self.access):
+            try:
+                each.reopen()
+            except OSError as error:
+                log.error("%s cannot be opened: %s; what is logged goes on in the old file", each.path, error.strerror)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from socket import AF_INET, AF_INET6, AF_UNIX, IPPROTO_TCP, SHUT_RD, TCP_NODELAY, create_server, socket
 
 FIRST_INHERITED = 3
 # Whose word counts that a client came by https, as gunicorn has it; a peer on a unix socket is always believed.
-TRUSTED = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")
+_NAMED = [each.strip() for each in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",") if each.strip()]
+TRUSTED = [ip_network(each) for each in _NAMED if each != "*"]
+ANYBODY = "*" in _NAMED
 
 
 class Waiting:
@@ -82,5 +85,5 @@ def _at_path(path: str, backlog: int) -> socket:
 
 def scheme(peer: str | None, forwarded: str | None) -> str:
     """The scheme that the client used: what a proxy says that is trusted to, else what is seen here."""
-    trusted = not peer or peer in TRUSTED or "*" in TRUSTED
+    trusted = not peer or ANYBODY or any(ip_address(peer) in network for network in TRUSTED)
     return "https" if trusted and forwarded == "https" else "http"

@@ -88,6 +88,15 @@ def test_redirect(front: Front) -> None:
         assert (answer.status, answer.headers["location"]) == (308, f"https://{NAME}/a?b=c")
 
 
+def test_foreign_names_do_not_get_to_the_app(front: Front) -> None:
+    """A client that asks for another name, in the handshake or after it, does not meet the app."""
+    assert [front.get("/who", Host="foreign.example", tls=tls).status for tls in (True, False)] == [404, 404]
+    foreign = front.connect(tls=False, port=443)
+    with ssl._create_unverified_context().wrap_socket(foreign, server_hostname="foreign.example") as secured:
+        secured.sendall(b"GET /who HTTP/1.0\r\nHost: foreign.example\r\n\r\n")
+        assert secured.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
 def test_client_address_cannot_be_forged(front: Front) -> None:
     """App and logs see the address that a client has, whatever it writes into headers; scheme and host as well."""
     address = front.get("/who", X_Tracking_Id="plain").json()["address"]
@@ -222,6 +231,16 @@ def test_a_refused_configuration_changes_nothing(front: Front, settings: list[st
     assert front.get("/health").status == 200
     assert front.get("/", "other.example", tls=False).body == "neighbour"
     assert front.site.shell("find /etc/nginx -name '.*carboy*'; nginx -q -t 2>&1") == ""
+
+
+def test_another_folder(front: Front) -> None:
+    """The site moves to another folder that nginx reads, and back; none is left behind."""
+    moved = "/etc/nginx/conf.d/zz-carboy-hello.conf"
+    assert front.deploy("nginx_folder=/etc/nginx/conf.d").changed == ["nginx site hello"]
+    assert front.site.shell(f"ls {SITE} {moved} 2>&1 | grep -v 'No such'; nginx -t -q 2>&1") == moved
+    assert front.get("/health").status == 200
+    assert front.deploy().changed == ["nginx site hello"]
+    assert front.site.shell(f"ls {SITE} {moved} 2>&1 | grep -v 'No such'; nginx -t -q 2>&1") == SITE
 
 
 def test_a_lost_reload_is_caught_up(front: Front) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,14 @@ def test_http2_in_the_words_of_each_version() -> None:
     assert "listen 443 ssl;" in text(**tls) and "http2 on;" in text(**tls)
     assert "listen 443 ssl http2;" in text(**tls, modern=False) and "http2 on;" not in text(**tls, modern=False)
     assert "http2" not in text(**tls, nginx_http2=False, modern=False)
+
+
+def test_foreign_names_with_tls() -> None:
+    """The block that other names end in listens for TLS as the app's does, before that, with the same protocols."""
+    for modern in (True, False):
+        first, *_, app = re.split(r"^server \{", text(nginx_certificate="self-signed", modern=modern), flags=re.M)[1:]
+        lines = [line for line in app.splitlines() if "443" in line or "ssl" in line or "http2" in line]
+        assert len(lines) > 5 and set(lines) <= set(first.splitlines())
 
 
 def test_what_needs_tls_is_not_promised_without() -> None:

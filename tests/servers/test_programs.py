@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_rotation_while_it_starts(tmp_path: Path, kind: str) -> None:
         assert server.get("/") == b"ok"
 
 
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_rotation_that_fails(tmp_path: Path, kind: str) -> None:
+    """A log that cannot be opened after its rotation ends no server: it writes on to the old one, and says so."""
+    with Served(tmp_path / "r", KINDS[kind]) as server:
+        (server.release / "access.log").rename(server.release / "old")
+        (server.release / "access.log").mkdir()
+        server.process.send_signal(signal.SIGUSR1)
+        until = time.monotonic() + 20
+        while "access.log cannot be opened: Is a directory" not in server.output():
+            assert server.get("/") == b"ok" and time.monotonic() < until
+        assert server.get("/after") and server.stop() == 0
+    assert '"request_path": "/after"' in (server.release / "old").read_text()
+
+
 @pytest.mark.parametrize("kind", ["gunicorn-gevent", *PROGRAMS])
 def test_scheme(tmp_path: Path, kind: str) -> None:
     """A proxy on this host, or at a unix socket, is believed that its client came by https; others are not."""
@@ -91,6 +106,8 @@ def test_scheme(tmp_path: Path, kind: str) -> None:
         assert server.get("/scheme", https, unix=True) == b"https"
     with Served(tmp_path / "s", KINDS[kind], FORWARDED_ALLOW_IPS="192.0.2.1") as server:
         assert server.get("/scheme", https) == b"http"
+    with Served(tmp_path / "t", KINDS[kind], FORWARDED_ALLOW_IPS="192.0.2.1, 127.0.0.0/8") as server:
+        assert server.get("/scheme", https) == b"https"
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)

@@ -7,12 +7,13 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import List
 
 from carboy.applier.host import Host, private, remove, write
 from carboy.applier.nginx import proof
+from carboy.applier.nginx.back import Kept, go_back
 from carboy.applier.nginx.process import start_or_reload
-from carboy.applier.nginx.site import STOCK, Site
+from carboy.applier.nginx.site import Site
 from carboy.applier.resource import Failure, Stranded
 
 ERROR_LOG = "/var/log/nginx/error.log"
@@ -23,22 +24,41 @@ PAUSE_SECONDS = 0.05
 
 def change(host: Host, site: Site) -> None:
     """Have nginx run with a site as declared; raises `Failure` when what ran before runs again."""
-    _lay_out(host, site)
-    place, text = host.at(site.path), _text(host, site)
-    leave_out = [host.at(STOCK)] if site.any_name and site.welcomes(host) else []
-    proof.check(host, site, text, leave_out)
-    old, links = _read(place), {path: os.readlink(path) for path in leave_out}
-    if old != text:
-        write(place, text)
-    for path in leave_out:
-        remove(path)
+    new = [path for path in map(host.at(site.home).joinpath, site.files) if not path.exists()]
     try:
-        _take(host, site)
-    except Failure as failure:
-        _go_back(host, site, old, links)
-        failure.hint = "%s; what nginx served before it serves again" % failure.hint
+        _lay_out(host, site)
+        _replace(host, site, _text(host, site))
+    except Stranded:
+        raise
+    except Failure:
+        for path in new:
+            remove(path)
         raise
     _prune(host, site)
+
+
+def _replace(host: Host, site: Site, text: bytes) -> None:
+    """Prove the new text, put it in place of the old one, and have nginx run with it; else put all back."""
+    place, leave_out = host.at(site.path), proof.superseded(host, site)
+    proof.check(host, site, text, leave_out)
+    before = {path: _kept(path) for path in (place, *leave_out)}
+    try:
+        # These first: a host that dies in between has no site, which the next deploy sees, and not one that is wrong.
+        for path in leave_out:
+            remove(path)
+        if before[place] != text:
+            write(place, text)
+        _take(host, site)
+    except (Failure, OSError) as problem:
+        failure = problem if isinstance(problem, Failure) else _hindered(problem)
+        go_back(host, site, before, failure)
+        failure.hint = "%s; what nginx served before it serves again" % failure.hint
+        raise failure from None
+
+
+def _hindered(problem: OSError) -> Failure:
+    hint = "look at the host: systemctl status nginx, then deploy again"
+    return Failure("nginx could not be given the new configuration", details=str(problem), hint=hint)
 
 
 def _lay_out(host: Host, site: Site) -> None:
@@ -89,20 +109,6 @@ def _take(host: Host, site: Site) -> None:
         time.sleep(PAUSE_SECONDS)
 
 
-def _go_back(host: Host, site: Site, old: Optional[bytes], links: "dict[Path, str]") -> None:
-    place = host.at(site.path)
-    try:
-        if old is None:
-            remove(place)
-        elif _read(place) != old:
-            write(place, old)
-        for path, target in links.items():
-            path.symlink_to(target)
-        start_or_reload(host)
-    except OSError as worse:
-        raise Stranded("nginx was not put back: %s" % worse, hint="look at the host now: nginx -t") from worse
-
-
 def _gave_up(log: Path, size: int) -> bool:
     return any("still could not bind" in line for line in _said(log, size))
 
@@ -117,5 +123,7 @@ def _said(log: Path, size: int) -> List[str]:
     return [line for line in dict.fromkeys(lines) if "[emerg]" in line or "[alert]" in line][-10:]
 
 
-def _read(path: Path) -> Optional[bytes]:
+def _kept(path: Path) -> Kept:
+    if path.is_symlink():
+        return os.readlink(path)
     return path.read_bytes() if path.exists() else None

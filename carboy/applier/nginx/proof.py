@@ -11,7 +11,7 @@ from typing import Iterator, List, Set
 from carboy.applier.host import Host, remove, write
 from carboy.applier.nginx.control import PROGRAM
 from carboy.applier.nginx.process import CONFIG
-from carboy.applier.nginx.site import Site
+from carboy.applier.nginx.site import STOCK, Site
 from carboy.applier.resource import Failure
 
 INCLUDE = re.compile(r"^([ \t]*)include[ \t]+([^;\n]+);", re.MULTILINE)
@@ -21,6 +21,14 @@ ADVICE = {
     "duplicate default server": "another site answers for every name here: set app_domain",
     "Address family not supported": "this host has no IPv6: set nginx_ipv6: false",
 }
+
+
+def superseded(host: Host, site: Site) -> List[Path]:
+    """What gives way to the site: Debian's welcome page, and the app's own site in another folder that nginx reads."""
+    patterns = [_pattern(host, match) for match in INCLUDE.finditer(host.at(CONFIG).read_text(errors="replace"))]
+    own = {Path(pattern).with_name(site.file) for pattern in patterns if fnmatch(site.file, Path(pattern).name)}
+    found = sorted(path for path in own - {host.at(site.path)} if path.exists())
+    return [host.at(STOCK), *found] if site.welcomes(host) else found
 
 
 def check(host: Host, site: Site, text: bytes, leave_out: List[Path]) -> None:
@@ -39,20 +47,20 @@ def check(host: Host, site: Site, text: bytes, leave_out: List[Path]) -> None:
 
 
 def _whole(host: Host, place: Path, leave_out: List[Path]) -> bytes:
-    """nginx.conf with the draft in the place of the site, wherever that is included."""
-    config = host.at(CONFIG)
-    found = []
+    """nginx.conf with the draft in the place of the site, wherever that is included, and without what gives way."""
+    found: List[Path] = []
 
     def unfolded(match: "re.Match[str]") -> str:
-        pattern = str(config.parent / match[2].strip().strip("\"'"))
-        if not fnmatch(str(place), pattern) or place.parent != Path(pattern).parent:
+        pattern = _pattern(host, match)
+        own = [path for path in (place, *leave_out) if _covers(pattern, path)]
+        if not own:
             return match[0]
-        found.append(pattern)
-        paths = sorted({*(path for path in place.parent.glob(Path(pattern).name) if path.name[0] != "."), place})
-        kept = [_draft(place) if path == place else path for path in paths if path not in leave_out]
+        found.extend(path for path in own if path == place)
+        there = (path for path in Path(pattern).parent.glob(Path(pattern).name) if path.name[0] != ".")
+        kept = [_draft(place) if path == place else path for path in sorted({*there, *own} - {*leave_out})]
         return "\n".join("%sinclude %s;" % (match[1], path) for path in kept)
 
-    text = INCLUDE.sub(unfolded, config.read_text(errors="replace"))
+    text = INCLUDE.sub(unfolded, host.at(CONFIG).read_text(errors="replace"))
     if not found:
         raise Failure(
             "nginx does not read %s" % place.parent,
@@ -60,6 +68,14 @@ def _whole(host: Host, place: Path, leave_out: List[Path]) -> bytes:
             hint="set nginx_folder to a folder that it includes, such as /etc/nginx/conf.d",
         )
     return text.encode()
+
+
+def _pattern(host: Host, match: "re.Match[str]") -> str:
+    return str(host.at(CONFIG).parent / match[2].strip().strip("\"'"))
+
+
+def _covers(pattern: str, path: Path) -> bool:
+    return fnmatch(str(path), pattern) and path.parent == Path(pattern).parent
 
 
 def _draft(place: Path) -> Path:

@@ -41,7 +41,12 @@ class Site(Resource):
     @property
     def path(self) -> str:
         """Where it lies: after the sites of others, lest it answers where so far one of those did."""
-        return "%s/zz-carboy-%s.conf" % (self.folder, self.app)
+        return "%s/%s" % (self.folder, self.file)
+
+    @property
+    def file(self) -> str:
+        """Its name, which no other app's site has."""
+        return "zz-carboy-%s.conf" % self.app
 
     @property
     def home(self) -> str:

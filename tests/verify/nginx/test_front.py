@@ -122,11 +122,11 @@ def test_headers(target: Target, front: nginx.Settings, name: str) -> None:
     """Security headers are there, with the app's answers and with nginx's own refusals."""
     strict = {"Strict-Transport-Security": ""} if front.pair and front.hsts else {}
     wanted = [key.lower() for key in {**front.sent, **strict}]
-    for path, status in ((target.app.health, 200), (NO_PAGE, 404)):
+    for path, right in ((target.app.health, range(200, 400)), (NO_PAGE, (404,))):
         answer = _get(target, front, name, path)
         missing = [key for key in wanted if key not in answer["headers"]]
         judge.none(missing, f"{path} ({answer['status']}) is answered without", target.repair)
-        judge.same({"status": answer["status"]}, {"status": status}, path, target.repair)
+        judge.holds(answer["status"] in right, f"{path} is answered {answer['status']}", target.repair)
 
 
 def test_socket(target: Target) -> None:
@@ -164,8 +164,10 @@ def test_static(target: Target, front: nginx.Settings) -> None:
 def test_access_log(target: Target, front: nginx.Settings, name: str) -> None:
     """Each request is a line of JSON that only the right people can read, and the log is rotated."""
     _get(target, front, name, target.app.health)
-    line = json.loads(target.output("tail -n 1 %s", front.access_log))
-    judge.same(line, {"request_path": target.app.health}, front.access_log, target.repair)
+    path = target.app.health.partition("?")[0]
+    lines = [json.loads(line) for line in target.output("tail -n 1000 %s", front.access_log).splitlines()]
+    ours = [line for line in lines if (line["user_agent"], line["request_path"]) == ("carboy-verify", path)]
+    judge.holds(ours, f"{front.access_log} has no line of a request for {path} just now", target.repair)
     judge.none(target.output("find %s -perm /007", front.access_log).splitlines(), "open to all", "chmod o= this")
     said = target.host.run("logrotate -d /etc/logrotate.d/nginx").stderr
     judge.holds(f"considering log {front.access_log}" in said, f"nothing rotates {front.access_log}", "see logrotate")
