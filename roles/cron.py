@@ -6,6 +6,7 @@ Both are part of the release; the line in /etc/cron.d calls whichever script bel
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ REFUSES: dict[str, str] = {
     "cpus": NO_CGROUPS,
 }
 PROGRAMS = ("keep", "instance", "sockets", "ask")
+MOST_WAITING = 65535
+GROUP = "([A-Za-z_][A-Za-z0-9_.-]*)?"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,12 @@ class Settings:
         """What the types cannot say."""
         if not 1 <= self.health_timeout <= 45:
             yield "health_timeout", f"{self.health_timeout:g} s is not from 1s to 45s", "cron looks once a minute"
+        if not 1 <= self.backlog <= MOST_WAITING:
+            yield "backlog", f"{self.backlog} is not from 1 to {MOST_WAITING}"
+        if not re.fullmatch("[0-7]{3,4}", self.socket_mode):
+            yield "socket_mode", f"{self.socket_mode!r} is no octal mode", 'write it like "0660"'
+        if not re.fullmatch(GROUP, self.socket_group):
+            yield "socket_group", f"{self.socket_group!r} is no name of a group"
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form

@@ -51,10 +51,12 @@ class Instance:
         """One of its files."""
         return self.folder / (f"{self.name}.{suffix}")
 
-    def ended(self, status: int) -> None:
-        """Write down how the main process ended."""
+    def ended(self, main: int, status: int) -> None:
+        """Write down how the main process ended, unless another one has its place by now."""
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
-        _replace(self.file("end"), how)
+        with suppress(FileNotFoundError):
+            if self.file("pid").read_text().split()[0] == str(main):
+                _replace(self.file("end"), how)
 
     def launch(self, words: list[str], sockets: list[socket.socket], more: dict[str, str] | None = None) -> int:
         """Start a main process in a session of its own, as the app's user; returns its number."""
@@ -88,7 +90,7 @@ class Instance:
             os.chdir(self.release / "tree")
             os.execvpe("setpriv", [*self._as_user(), "--", *words], environment)
         except Exception as problem:
-            os.write(tell, str(problem).encode())
+            os.write(tell, (str(problem) or repr(problem)).encode())
         os._exit(1)
 
     def _record(self) -> None:

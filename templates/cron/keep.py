@@ -62,7 +62,7 @@ KINDS: dict[str, Callable[..., Callable[[], NoReturn]]] = {"serve": serve, "cand
 
 def outlive(one: Instance, main: int) -> NoReturn:
     """Wait for the end of the main process, and write down how it came."""
-    one.ended(os.waitpid(main, 0)[1])
+    one.ended(*os.waitpid(main, 0))
     os._exit(0)
 
 
@@ -74,7 +74,7 @@ def reap(one: Instance, main: int) -> None:
         return
     if pid != main:
         return
-    one.ended(status)
+    one.ended(pid, status)
     if not one.wanted:
         os._exit(0)
     nothing = subprocess.DEVNULL
@@ -99,8 +99,9 @@ def begin_alone(begin: Callable[[], Callable[[], NoReturn]], tell: int) -> NoRet
     os.chdir("/")
     try:
         go_on = begin()
-    except (Refused, OSError) as problem:
-        os.write(tell, f"{problem}\n".encode())
+    except Exception as problem:
+        words = problem if isinstance(problem, (Refused, OSError)) else repr(problem)
+        os.write(tell, f"{words}\n".encode())
         os._exit(1)
     quiet()
     os.close(tell)

@@ -20,9 +20,10 @@ from roles.app import Settings as App
 from roles.flask import Settings as Flask
 from roles.gevent import Settings as Gevent
 from roles.gunicorn import Settings as Gunicorn
+from roles.nginx import Settings as Nginx
 
 PROGRAMS = Path(__file__).parents[2] / "templates/cron"
-RELEASE = "20260101T000000Z-00000000"
+RELEASE, SECOND = "20260101T000000Z-00000000", "20260102T000000Z-00000000"
 APP = Path(__file__).with_name("tiny_app.py")
 
 
@@ -30,7 +31,7 @@ def settings(**app: Any) -> cron.Settings:
     """The settings of a cron role that does not wait long; `app` are those of the app."""
     chosen = App(**{"wsgi": "app:app", "name": "tiny", "runtime": "cron", **app})
     served = server.Settings(chosen, Gunicorn(chosen), Gevent(chosen), Flask(chosen))
-    return cron.Settings(chosen, served, health_timeout=Duration(1))
+    return cron.Settings(chosen, served, Nginx(chosen), health_timeout=Duration(1))
 
 
 def load_program(name: str) -> ModuleType:
@@ -65,6 +66,15 @@ class Tiny:
             ln -sfn releases/{RELEASE}/cron/control /srv/tiny/control
             install -d -o tiny -g tiny /srv/tiny/shared /var/log/tiny
         """)
+
+    def second(self, stop_timeout: int) -> str:
+        """Put another release beside the first, with a stop timeout of its own; returns its control script."""
+        script = f"/srv/tiny/releases/{SECOND}/cron/control"
+        self.shell(f"""
+            rm -rf /srv/tiny/releases/{SECOND}; cp -a /srv/tiny/releases/{RELEASE} /srv/tiny/releases/{SECOND}
+            sed -i 's/^stop_timeout=.*/stop_timeout={stop_timeout}/' {script}
+        """)
+        return script
 
     def shell(self, script: str) -> str:
         """Run a script on the host as root."""

@@ -1,6 +1,7 @@
 """A server of two processes that takes its sockets as gunicorn does, and misbehaves as files in /srv/tiny/shared say.
 
-`crash`: it exits at once. `sick`: it answers 503. `stubborn`: TERM does nothing. `/slow` answers after half a second.
+`crash`: it exits at once. `sick`: it answers 503. `stubborn`: TERM does nothing. `deaf`: no handler for USR1.
+`/slow` answers after half a second.
 """
 
 import os
@@ -64,5 +65,7 @@ assert int(os.environ["LISTEN_PID"]) == os.getpid()
 worker = os.fork()
 signal.signal(signal.SIGTERM, lambda *_: (worker and not said("stubborn") and os.kill(worker, signal.SIGTERM), end()))
 if worker:
+    if not said("deaf"):
+        signal.signal(signal.SIGUSR1, lambda *_: print("reopened", flush=True))
     print("serving", flush=True)
 serve()

@@ -15,6 +15,7 @@ from tests.host.conftest import Site, site
 from tests.support.load import load
 
 OPTIONS = HostOptions(variant="cron", publish_http=True)
+FAILING = json.dumps({"release_after_cutover": ["echo no good; exit 3"]})
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +111,10 @@ def test_hooks(box: Site) -> None:
     [said] = [each["said"].split() for each in box.invoke("deploy", "-e", hook).of("hook")]
     folder = f"/srv/hello/releases/{serving(box)}"
     assert said == ["hello", f"{folder}/tree", f"{folder}/venv/bin/python"]
-    failing = json.dumps({"release_after_cutover": ["echo no good; exit 3"]})
-    [failed] = box.invoke("deploy", "-e", failing, expect=1).of("failed")
+    with load(box.port, "/health", clients=4) as result:
+        [failed] = box.invoke("deploy", "-e", FAILING, expect=1).of("failed")
+    # The old release had ended by then: it is back before the new one lets go of the socket.
+    assert not result.failures and result.requests
     assert failed["what"] == "after_cutover failed (exit status 3)" and "no good" in failed["details"]
     box.invoke("deploy")
     assert serving(box) == before
@@ -136,9 +139,11 @@ def test_killed_run(box: Site, said: str) -> None:
 
 
 def test_stopped_and_deployed(box: Site) -> None:
-    """What was stopped by hand is drift, which a deploy mends, as under systemd."""
+    """What was stopped by hand stays so if a deploy fails; it is drift, which a deploy mends, as under systemd."""
     box.shell("/srv/hello/control stop")
     box.invoke("plan", expect=2)
+    box.invoke("deploy", "-e", FAILING, expect=1)
+    assert "hello was stopped" in box.shell("/srv/hello/control status || [ $? = 3 ]")
     box.invoke("deploy")
     assert serving(box)
 

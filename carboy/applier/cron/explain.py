@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Dict, Optional
 
 from carboy.applier.case import Case, facts, recent, symptoms
@@ -72,7 +71,5 @@ def _said(instances: Instances, instance: str) -> str:
     said = instances.text(instance, "out")[-SAID_BYTES:]
     if instance.endswith(CANDIDATE):
         return said
-    written = instances.file(instance, "pid")
-    since = written.stat().st_mtime if written.exists() else time.time()
     log = instances.store.host.at("/var/log/%s/error.log" % instances.store.app)
-    return "%s\n%s" % (said, recent(log, since - 1))
+    return "%s\n%s" % (said, recent(log, instances.started(instance) - 1))

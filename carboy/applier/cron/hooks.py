@@ -15,7 +15,6 @@ GOOD = "exit 0"
 def execute(instances: Instances, release: str, moment: str) -> Tuple[str, str]:
     """Run a hook to its end; why it failed, if it did, and its last lines."""
     host, instance = instances.store.host, release + HOOK
-    _await(instances)
     host.say("running %s of %s" % (moment, release))
     done = instances.control(release, "begin", "hook", moment)
     if done.returncode:
@@ -29,12 +28,11 @@ def execute(instances: Instances, release: str, moment: str) -> Tuple[str, str]:
     return "" if how == GOOD else how.replace("exit", "exit status"), said
 
 
-def _await(instances: Instances) -> None:
+def await_left(instances: Instances) -> None:
     """Wait for the hook of a run that was killed: two migrations at once would be worse than a late one."""
-    others = [path.stem for path in instances.folder.glob("*%s.pid" % HOOK)]
-    if any(map(instances.lives, others)):
+    if any(map(instances.lives, instances.hooks())):
         instances.store.host.say("waiting for a hook that an earlier run left behind")
-    for other in others:
+    for other in instances.hooks():
         _ends(instances, other, float("inf"))
 
 

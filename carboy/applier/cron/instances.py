@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from carboy.applier.host import link, remove
+from carboy.applier.host import link, remove, write
 from carboy.applier.runtime import State
 from carboy.applier.store import Store
 
@@ -54,6 +57,7 @@ class Instances:
             candidates=[name[: -len(CANDIDATE)] for name in alive if name.endswith(CANDIDATE)],
             chosen=chosen,
             socket="active" if chosen and self.kept(chosen) else "inactive",
+            shown={"stopped": {"by": _text(self.stopped)}},
         )
 
     def file(self, instance: str, suffix: str) -> Path:
@@ -62,8 +66,14 @@ class Instances:
 
     def text(self, instance: str, suffix: str) -> str:
         """What a file of an instance says; empty if there is none."""
-        path = self.file(instance, suffix)
-        return path.read_text(errors="replace").strip() if path.exists() else ""
+        return _text(self.file(instance, suffix))
+
+    def started(self, instance: str) -> float:
+        """When its main process was written down; now if it has ended meanwhile."""
+        try:
+            return self.file(instance, "pid").stat().st_mtime
+        except FileNotFoundError:
+            return time.time()
 
     def main(self, instance: str) -> Dict[str, str]:
         """The main process as it was written down: its number and when it was started; 0 if nothing was."""
@@ -90,14 +100,23 @@ class Instances:
 
     def choose(self, release: str) -> None:
         """Make the release the one that cron looks after, now and after the next boot."""
-        if self._chosen() != release:
-            link(self.choice, "releases/%s/cron/control" % release)
+        self._point(release)
         for mark in (self.stopped, self.folder / "failures"):
             remove(mark)
 
-    def unchoose(self) -> None:
-        """Have cron look after nothing."""
-        remove(self.choice)
+    def restore(self, before: State) -> None:
+        """Have cron look after what it looked after before, if anything, and leave that stopped if somebody did so."""
+        by = before.shown["stopped"]["by"]
+        if by:
+            write(self.stopped, (by + "\n").encode())
+        if before.chosen:
+            self._point(before.chosen)
+        else:
+            remove(self.choice)
+
+    def hooks(self) -> List[str]:
+        """Hooks that were begun and not yet brought to an end."""
+        return [path.stem for path in self.folder.glob("*%s.pid" % HOOK)]
 
     def left(self, release: str) -> List[str]:
         """Instances beside the one of a release: of others, and those that earlier runs did not bring to an end."""
@@ -112,8 +131,12 @@ class Instances:
                 remove(path)
         here = self._listen(release)
         for place in {self._listen(each) for each in self.store.all()} - {here}:
-            if place.startswith("/") and self.store.host.at(place).is_socket():
+            if place.startswith("/") and _abandoned(self.store.host.at(place)):
                 remove(self.store.host.at(place))
+
+    def _point(self, release: str) -> None:
+        if self._chosen() != release:
+            link(self.choice, "releases/%s/cron/control" % release)
 
     def _listen(self, release: str) -> str:
         return str(self.store.record(release).get("gate", {}).get("listen", ""))
@@ -128,3 +151,20 @@ class Instances:
         except OSError:
             return ""
         return "" if status[CODE] in GONE else status[START]
+
+
+def _text(path: Path) -> str:
+    """What a file says; empty if there is none, or none any more."""
+    try:
+        return path.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _abandoned(path: Path) -> bool:
+    """Whether a socket is there at which nobody listens: a live one may be another app's by now."""
+    if not path.is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.setblocking(False)
+        return asking.connect_ex(str(path)) == errno.ECONNREFUSED

@@ -31,9 +31,8 @@ class Runtime(runtime.Runtime):
 
     def about(self, release: str, state: State) -> Dict[str, Any]:
         """What is written down of the instance."""
-        written = self.instances.file(release, "pid").stat().st_mtime
-        restarts = int(self.instances.text(release, "restarts") or 0)
-        return {"pid": int(self.instances.main(release)["pid"]), "restarts": restarts, "since": int(written)}
+        since, restarts = int(self.instances.started(release)), int(self.instances.text(release, "restarts") or 0)
+        return {"pid": int(self.instances.main(release)["pid"]), "restarts": restarts, "since": since}
 
     def address(self, release: str) -> probe.Address:
         """The private socket of the instance."""
@@ -65,13 +64,19 @@ class Runtime(runtime.Runtime):
 
     def join(self, release: str, state: State) -> None:
         """Start an instance that takes a share of the public socket, if there is none that is as it should be."""
-        if release in state.serving and self.instances.kept(release):
+        runs = release in state.serving
+        if not (runs and self.instances.kept(release)):
+            self.host.say("%s joins the public socket" % release)
+            if runs:
+                self._replace(release)
+            else:
+                self._start("%s does not start" % release, release, "join")
+        self._await(release)
+
+    def _await(self, release: str) -> None:
+        """Wait until it is well for the first time."""
+        if self.instances.file(release, "well").exists():
             return
-        self.host.say("%s joins the public socket" % release)
-        if release in state.serving:
-            self._replace(release)
-            return
-        self._start("%s does not start" % release, release, "join")
         gate = self.store.record(release)["gate"]
         answer = probe.ask(self.address(release), gate["health"], gate["start_timeout"])
         if not answer.healthy:
@@ -92,8 +97,9 @@ class Runtime(runtime.Runtime):
         """Choose and start a release that has just ended; the sick one ends when this one serves."""
         with contextlib.suppress(OSError):
             self.instances.choose(release)
-        self.discard(sick)
+        # Before the keeper of the sick one ends, and closes the public socket; requests that come now wait in it.
         self.instances.control(release, "join")
+        self.discard(sick)
 
     def discard(self, release: str) -> None:
         """End what is left of a release that failed."""
@@ -101,10 +107,7 @@ class Runtime(runtime.Runtime):
 
     def take_down(self, release: str, before: State) -> None:
         """End it; what cron looked after before, it looks after again."""
-        if before.chosen and before.chosen != release:
-            self.instances.choose(before.chosen)
-        else:
-            self.instances.unchoose()
+        self.instances.restore(before)
         self.discard(release)
 
     def execute(self, release: str, moment: str) -> Tuple[str, str]:
@@ -112,6 +115,13 @@ class Runtime(runtime.Runtime):
         from carboy.applier.cron import hooks
 
         return hooks.execute(self.instances, release, moment)
+
+    def await_hooks(self) -> None:
+        """Wait for a hook that a killed run left behind."""
+        if self.instances.hooks():
+            from carboy.applier.cron import hooks
+
+            hooks.await_left(self.instances)
 
     def sweep(self, release: str) -> None:
         """End what earlier runs did not bring to an end, and remove what other releases left in /run."""
