@@ -38,11 +38,12 @@ class Builder:
         """The image's description and its layers, packed for the way."""
         kept = folder() / "images"
         listed = kept / f"{hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()[:16]}.json"
-        if not listed.exists():
+        parts = _noted(listed)
+        if not parts:
             engine = _engine()
             self._have(engine, order)
-            _replace(listed, json.dumps(_saved(engine, order["reference"], kept)).encode())
-        parts: list[Part] = json.loads(listed.read_text())
+            parts = _saved(engine, order["reference"], kept)
+            _replace(listed, json.dumps(parts).encode())
         self.blobs |= {part["sha256"]: kept / part["sha256"] for part in parts}
         return parts
 
@@ -71,7 +72,7 @@ class Builder:
             _call(engine, "build", *flags, draft, what="the image cannot be built here", hint=hint)
 
     def _lay_out(self, context: Path, engine: str, order: Order) -> None:
-        """Make the folder that a host would build from."""
+        """Make the folder that a host would build from; whatever this person's umask, the app can read it all."""
         for name, bits, digest, _ in json.loads(_bytes(self.data(order["manifest"]))):
             # In the image they belong to root, and the app must be able to read them.
             _write(context / "release/tree" / name, self.data(digest), int(bits, 8) | 0o444)
@@ -79,6 +80,8 @@ class Builder:
             _write(context / name, self.data(digest), int(bits, 8))
         for part in self._packages(engine, order):
             _write(context / "packages" / part["name"], self.house.blobs[part["sha256"]], int(mode(part["name"]), 8))
+        for path in filter(Path.is_dir, context.rglob("*")):
+            path.chmod(0o755)
 
     def _packages(self, engine: str, order: Order) -> list[Part]:
         run = ("run", "--rm", "--network=none", *limits(), "--entrypoint", order["python"], order["base"])
@@ -129,11 +132,19 @@ def _saved(engine: str, reference: str, kept: Path) -> list[Part]:
 
 def _layer(saved: tarfile.TarFile, name: str, layer: str, kept: Path) -> Part:
     """One layer, packed once for all images that have it."""
-    known = kept / f"layer-{layer.partition(':')[2]}.json"
-    if not known.exists():
-        _replace(known, json.dumps(_packed(_member(saved, name), layer, kept)).encode())
-    part: Part = json.loads(known.read_text())
-    return part
+    note = kept / f"layer-{layer.partition(':')[2]}.json"
+    known = _noted(note)
+    if not known:
+        known = [_packed(_member(saved, name), layer, kept)]
+        _replace(note, json.dumps(known).encode())
+    return known[0]
+
+
+def _noted(note: Path) -> list[Part]:
+    """The parts that a note names; none if there is no such note, or a file of it is gone."""
+    found = json.loads(note.read_text()) if note.exists() else []
+    parts: list[Part] = found if isinstance(found, list) else [found]
+    return parts if all((note.parent / part["sha256"]).exists() for part in parts) else []
 
 
 def _packed(unpacked: IO[bytes], layer: str, kept: Path) -> Part:

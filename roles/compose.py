@@ -14,13 +14,14 @@ from carboy.applier.file import File
 from carboy.applier.link import Link
 from carboy.applier.resource import Resource
 from carboy.catalog import Content, digest
+from carboy.errors import DeclarationError
 from carboy.inventory import Host
 from carboy.settings import Size
 from carboy.template import template
 from roles import release
 from roles.app import Settings as App
 from roles.image import Settings as Image
-from roles.image import image
+from roles.image import image, load
 from roles.nginx import Settings as Nginx
 from roles.release import Settings as ReleaseSettings
 from roles.server import Files
@@ -81,22 +82,19 @@ class Settings:
 
     def validate(self) -> Iterator[tuple[str, ...]]:
         """What the types cannot say."""
-        if self.app.proxy == "nginx" and not self.socket:
-            what = f"app_listen is {self.app.listen}, where clients get past nginx"
-            yield "publish", what, f"write app_listen: /run/{self.app.name}.sock"
         if self.memory_min and self.app.memory_max and self.memory_min > self.app.memory_max:
             yield "memory_min", "more is reserved than app_memory_max allows"
         if self.cpus_min and self.app.cpus and self.cpus_min > self.app.cpus:
             yield "cpus_min", "more is reserved than app_cpus allows"
-        if self.app.memory_max and self.app.memory_max < 6 << 20:
-            yield "memory_min", "docker runs nothing in less than 6M", "raise app_memory_max"
         if self.log_files < 1:
             yield "log_files", f"{self.log_files} must be at least 1"
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:
     """Declare the engine, the image, the release, and that it is the one that serves."""
-    made = image(host, s.image)
+    _refuse(host, s)
+    tree = load(host, s.image)
+    made = image(host, s.image, tree)
     env = environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file"))
     files = {**s.files(), **release.hooks(s.release), "environment": ("0600", env)}
     gate = {**s.release.gate, "port": s.image.port, "socket_group": s.nginx.group}
@@ -105,8 +103,18 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     yield Directory(f"{s.app.home}/images", mode="0700")
     yield from _public(s)
     yield made
-    yield Release(s.app.name, identity, made.manifest, made, files, gate, s.checks)
+    yield Release(s.app.name, identity, made.manifest, made, files, gate, s.checks, tree.revision)
     yield Cutover(s.app.name, identity, s.release.policy)
+
+
+def _refuse(host: Host, s: Settings) -> None:
+    """Raise `DeclarationError` for what the app is said to be and docker cannot make of it."""
+    if s.app.proxy == "nginx" and not s.socket:
+        what = f"app_listen is {s.app.listen}, where clients get past nginx"
+        raise DeclarationError(what, where=host.where("app_listen"), hint=f"write app_listen: /run/{s.app.name}.sock")
+    if s.app.memory_max and s.app.memory_max < 6 << 20:
+        what = "app_memory_max is too small: docker runs nothing in less than 6M"
+        raise DeclarationError(what, where=host.where("app_memory_max"), hint="raise it")
 
 
 def _public(s: Settings) -> Iterator[Resource]:

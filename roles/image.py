@@ -15,6 +15,7 @@ from carboy.applier.compose.image import Image
 from carboy.applier.compose.pulled import Pulled
 from carboy.applier.resource import Resource
 from carboy.catalog import digest
+from carboy.errors import DeclarationError
 from carboy.inventory import Host
 from carboy.template import template
 from roles.app import Settings as App
@@ -22,6 +23,7 @@ from roles.nginx import Settings as Nginx
 from roles.server import Files
 from roles.server import Settings as Server
 
+COMPONENT = r"[a-z0-9]+(__?[a-z0-9]+)*"
 REGISTRY = r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 
 
@@ -79,17 +81,35 @@ class Settings:
             yield "uid", f"{self.uid} is no number of a user without rights", "write one from 1 to 65533"
 
 
-def image(host: Host, s: Settings) -> Image:
-    """The image of the app as it is declared now."""
-    tree = source.load(
-        s.app.source, ref=s.app.ref, include=s.app.include, exclude=s.app.exclude, where=host.where("app_source")
+def load(host: Host, s: Settings) -> source.Source:
+    """The app's tree as it is now."""
+    app = s.app
+    return source.load(
+        app.source, ref=app.ref, include=app.include, exclude=app.exclude, where=host.where("app_source")
     )
+
+
+def image(host: Host, s: Settings, tree: source.Source | None = None) -> Image:
+    """The image of the app, of this tree or of the one that is declared now."""
+    _refuse(host, s.app)
+    tree = tree or load(host, s)
     where, server = host.where("app_requirements"), s.server.chosen.requires
     texts = requirements.content(tree, s.app.requirements, s.app.requires, where=where, server=server)
     manifest, files = tree.manifest(), s.files()
     key = digest(manifest, texts, files, s.base)[:12]
     kind = Pulled if s.registry else Built if s.build == "host" else Carried
     return kind(s.app.name, f"{s.repository}:{key}", s.base, s.app.python, manifest, texts, files)
+
+
+def _refuse(host: Host, app: App) -> None:
+    """Raise `DeclarationError` for what runs without a container and no image can be made of."""
+    if not re.fullmatch(COMPONENT, app.name):
+        what = f"app_name is {app.name}, which no image may be called"
+        hint = "end with a letter or digit, and write at most two _ one after the other"
+        raise DeclarationError(what, where=host.where("app_name"), hint=hint)
+    if not re.fullmatch(r"[\w./+-]+", app.python):
+        what = f"app_python is {app.python!r}, which is no program in image_base"
+        raise DeclarationError(what, where=host.where("app_python"), hint="write it like python3 or /usr/bin/python3")
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from carboy.inventory import Host
 LINTER = Path(sys.executable).with_name("hadolint")
 
 
+def host(**variables: Any) -> Host:
+    """A host with these variables."""
+    return Host("box", {"app_runtime": "compose", "app_wsgi": "app.wsgi:app", "app_name": "hello", **variables}, {})
+
+
 def declared(**variables: Any) -> Any:
     """The settings of a host with these variables."""
-    given = {"app_runtime": "compose", "app_wsgi": "app.wsgi:app", "app_name": "hello", **variables}
-    return declare(Host("box", given, {})).settings
+    return declare(host(**variables)).settings
 
 
 def dockerfile(**variables: Any) -> str:
@@ -109,14 +114,14 @@ def test_limits_and_reservations() -> None:
         ({"app_proxy": "nginx"}, "write app_listen: /run/hello.sock"),
         ({"app_memory_max": "64M", "compose_memory_min": "65M"}, "more is reserved than app_memory_max allows"),
         ({"app_cpus": 1, "compose_cpus_min": 1.5}, "more is reserved than app_cpus allows"),
-        ({"app_memory_max": "1M"}, "docker runs nothing in less than 6M"),
+        ({"app_memory_max": "1M"}, "app_memory_max is too small: docker runs nothing in less than 6M"),
         ({"compose_log_files": 0}, "must be at least 1"),
     ],
 )
 def test_refused(variables: dict[str, Any], words: str) -> None:
     """What cannot be is found before any host is contacted."""
     with pytest.raises(DeclarationError) as caught:
-        declared(**variables)
+        declare(host(**variables)).catalog  # noqa: B018 - it is made when it is asked for
     assert words in str(caught.value)
 
 
@@ -136,6 +141,37 @@ def test_environment_is_read_as_systemd_reads_it(tmp_path: Path) -> None:
     assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == values
 
 
+def test_a_release_knows_its_revision(tmp_path: Path) -> None:
+    """What git calls the app's tree goes into the release, where status and history find it."""
+    from carboy.applier.release import Release
+
+    (tmp_path / "requirements.txt").write_text("flask\n")
+    for arguments in (["init"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "--allow-empty", "-m", "1"]):
+        subprocess.run(["git", "-C", str(tmp_path), *arguments, "--quiet"], check=True)
+    entries = declare(host(app_source=str(tmp_path))).catalog.entries
+    [release] = [resource for _, resource in entries if isinstance(resource, Release)]
+    assert len(release.revision) >= 12
+
+
+def test_a_layer_that_is_gone_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was kept of an image is used while all of it is there, and no longer."""
+    from carboy.errors import FailedError
+    from carboy.image import Builder
+    from carboy.wheelhouse import Wheelhouse, folder
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    order, part, kept = {"reference": "carboy/hello:1"}, {"sha256": "1" * 64}, folder() / "images"
+    kept.mkdir(parents=True)
+    (kept / part["sha256"]).write_bytes(b"layer")
+    (kept / f"{sha256(json.dumps(order).encode()).hexdigest()[:16]}.json").write_text(json.dumps([part]))
+    builder = Builder(lambda _: b"", Wheelhouse(lambda _: ""))
+    assert builder.parts(order) == [part]
+    (kept / part["sha256"]).unlink()
+    with pytest.raises(FailedError, match="needs an engine"):
+        builder.parts(order)
+
+
 def test_the_tag_is_the_content(tmp_path: Path) -> None:
     """The same app has the same image on any controller; another file in it, or another base, has another one."""
     from roles.image import image
@@ -151,3 +187,11 @@ def test_the_tag_is_the_content(tmp_path: Path) -> None:
     assert tag(app_environment={"A": "1"}) == first != tag(image_base="python:3.13-slim")
     (tmp_path / "app.py").write_text("2")
     assert tag() != first
+
+
+@pytest.mark.parametrize(("running", "restarting", "is_up"), [(True, False, True), (True, True, False), (False,) * 3])
+def test_what_is_up(running: bool, restarting: bool, is_up: bool) -> None:
+    """The engine calls running what crashed and waits to be started again; that is not up."""
+    from carboy.applier.compose.docker import up
+
+    assert up({"Running": running, "Restarting": restarting}) == is_up

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from carboy.sandbox import HostOptions
-from tests.host.conftest import ROOT, Outcome, Site, site
-from tests.host.test_interrupts import await_host
+from tests.host.compose_box import (
+    HEALTH,
+    HELD,
+    JOINED,
+    PLUGINS,
+    SICK,
+    START,
+    STOP,
+    containers,
+    kill_run,
+    python,
+    refused,
+    released,
+    running,
+)
+from tests.host.conftest import ROOT, Site, site
+from tests.host.test_interrupts import await_host, await_progress, start
 from tests.support.load import load
 
 
@@ -38,21 +53,6 @@ EXTRA = (
     "--volume=/var/lib/containerd",
     f"--publish=127.0.0.1:{REGISTRY_PORT}:{REGISTRY_PORT}",
 )
-STOP = "systemctl stop docker.socket docker.service"
-# Not counted: systemd starts nothing so often in a minute.
-START = "systemctl reset-failed docker.socket docker.service; systemctl start docker.service"
-JOINED = '[ "$(readlink /srv/hello/serving)" != "run/$(basename $(readlink /srv/hello/current))" ]'
-HEALTH = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8000/health').read().decode())"
-KILL = """
-import os, signal
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    try:
-        held = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    except OSError:
-        continue
-    if "/run/carboy/hello.lock" in held:
-        os.kill(int(pid), signal.SIGKILL)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -95,46 +95,25 @@ def registry(box: Site) -> Iterator[str]:
     box.shell("systemctl stop registry")
 
 
-def containers(box: Site) -> list[dict[str, Any]]:
-    """What the engine knows of the app's containers."""
-    found = json.loads(box.shell("docker inspect $(docker ps --all --quiet) 2>/dev/null || true") or "[]")
-    return [each for each in found if each["Config"]["Labels"].get("carboy.app") == "hello"]
-
-
-def running(box: Site) -> dict[str, Any]:
-    """The one container that there is."""
-    [found] = containers(box)
-    assert found["State"]["Running"]
-    return found
-
-
-def refused(outcome: Outcome) -> str:
-    """All that a run said of its failure."""
-    [failed] = outcome.of("failed") or outcome.of("error")
-    return "\n".join(str(failed.get(key, "")) for key in ("what", "details", "hint"))
-
-
-def python(box: Site, script: str) -> str:
-    """Run Python in the container that serves, as the app runs."""
-    name = running(box)["Name"].lstrip("/")
-    start = "/srv/hello/release/venv/bin/python -I -S /srv/hello/release/carboy_start.py"
-    return box.shell(f"docker exec {name} {start} /srv/hello/release/venv/bin/python -c {shlex.quote(script)}")
-
-
-def kill_run(box: Site) -> None:
-    """Kill the processes on the host that hold the app's lock."""
-    box.host.container.exec("python3", "-c", KILL)
-
-
 def test_engine_missing(box: Site) -> None:
-    """A host without docker is left as it is, and the error names the packages."""
+    """A host without docker is left as it is, and the error names the packages, whatever was asked."""
     box.shell("mv /usr/bin/docker /usr/bin/docker.away")
+    try:
+        told = [refused(box.invoke(verb, expect=1)) for verb in ("deploy", "status")]
+    finally:
+        box.shell("mv /usr/bin/docker.away /usr/bin/docker")
+    assert all(said.startswith("the host has no docker") and "docker-compose" in said for said in told)
+    assert box.shell("ls -d /srv/hello 2>/dev/null || echo none") == "none"
+
+
+def test_no_plugin_at_all(box: Site) -> None:
+    """An engine without any plugin has no Compose, and that is what is said."""
+    box.shell(f"for each in {PLUGINS}; do [ ! -d $each ] || mv $each $each.away; done")
     try:
         said = refused(box.invoke("deploy", expect=1))
     finally:
-        box.shell("mv /usr/bin/docker.away /usr/bin/docker")
-    assert said.startswith("the host has no docker") and "docker-compose" in said
-    assert box.shell("ls -d /srv/hello 2>/dev/null || echo none") == "none"
+        box.shell(f"for each in {PLUGINS}; do [ ! -d $each.away ] || mv $each.away $each; done")
+    assert said.startswith("docker has no Compose plugin")
 
 
 def test_daemon_down(box: Site) -> None:
@@ -237,11 +216,18 @@ def test_a_broken_app_never_serves(box: Site) -> None:
 
 
 def test_the_gap_without_a_proxy(box: Site) -> None:
-    """A change of settings builds no image; nobody is served for a moment, and it is said for how long."""
+    """A change of settings builds no image; nobody is served for a moment, and it is said for how long.
+
+    A hook before it runs as the new release does.
+    """
     box.variables["app_environment"] = {"GREETING": "hi"}
+    commands = ["echo $GREETING $CARBOY_RELEASE $(id -u) $(command -v python)"]
     with load(box.port, clients=4) as result:
-        outcome = box.invoke("deploy")
+        outcome = box.invoke("deploy", "-e", json.dumps({"release_before_cutover": commands}))
     [gap], [cutover] = outcome.of("gap"), outcome.of("cutover")
+    [ran] = outcome.of("hook")
+    python_of_release = "/srv/hello/release/venv/bin/python"
+    assert ran["said"] == f"hi {cutover['release']} {box.shell('id -u hello')} {python_of_release}"
     assert 0 < gap["seconds"] < 20
     assert result.releases[-1] == cutover["release"]
     assert all("Refused" in failure or "reset" in failure for failure in result.failures)
@@ -263,24 +249,37 @@ def test_killed_in_the_gap(box: Site) -> None:
 
 
 def test_rollback_to_the_image_before(box: Site) -> None:
-    """A rollback has the release before serve again, from its own image, without building anything."""
+    """A rollback has the release before serve again, from its own image, without building anything.
+
+    First it waits for the hook that a killed run left behind.
+    """
     *_, before, _ = [event["release"] for event in box.invoke("history").of("switch") if event["outcome"] == "healthy"]
-    [back] = box.invoke("rollback").of("cutover")
+    labels = f"--label carboy.release={before} --label com.docker.compose.oneoff=True"
+    left = f"--name hello-hook {labels} --volume /srv/hello/shared:/out --user 0"
+    box.shell(f"docker run --detach {left} --entrypoint sh {running(box)['Image']} -c 'sleep 4; touch /out/ended'")
+    outcome = box.invoke("rollback")
+    assert box.shell("ls /srv/hello/shared/ended; docker ps --all --quiet --filter name=hook").split() == [
+        "/srv/hello/shared/ended"
+    ]
+    [back] = outcome.of("cutover")
     assert back["release"] == before
     record = json.loads(box.shell("cat /srv/hello/current/release.json"))
     assert running(box)["Image"] == record["image"]
 
 
 def test_status_logs_and_verify(box: Site) -> None:
-    """Status, logs and verify mean the same as under systemd."""
+    """Status, logs and verify mean the same as under systemd; a container that somebody made by hand is no concern."""
+    box.shell(f"docker run --detach --name by-hand {running(box)['Image']}")
     [serving] = box.invoke("status").of("serving")
-    assert serving["chosen"] and serving["pid"] == running(box)["State"]["Pid"] and serving["health"].startswith("200")
+    assert serving["chosen"] and serving["pid"] == released(box)["State"]["Pid"] and serving["health"].startswith("200")
     with load(box.port, "/health", clients=1):
         pass
-    [line] = box.shell("tail -n 1 /var/log/hello/access.log").splitlines()
-    assert json.loads(line)["release"] == serving["release"]
+    [line] = box.invoke("logs", "--access", "--lines=1").of("log")
+    assert json.loads(line["line"])["release"] == serving["release"]
+    assert any("Booting worker" in event["line"] for event in box.invoke("logs", "--lines=200").of("log"))
     assert box.shell("stat -c %U /var/log/hello/access.log") == "hello"
     verified = box.invoke("verify", "--kill")
+    box.shell("docker rm --force by-hand")
     assert {event["outcome"] for event in verified.of("check")} <= {"ok", "skipped"}
 
 
@@ -293,13 +292,23 @@ def test_rotation_loses_no_line(box: Site) -> None:
 
 
 def test_carried_without_a_registry(box: Site) -> None:
-    """An image that is built here travels layer by layer: what the host has already stays here."""
+    """An image that is built here travels layer by layer: what the host has already stays here.
+
+    Whatever the umask of the person who builds it, the app can read what is in it.
+    """
     engine = box.host.container.engine.name
     saving = [engine, "exec", box.host.container.name, "docker", "save", BASE]
     with subprocess.Popen(saving, stdout=subprocess.PIPE) as saved:
         subprocess.run([engine, "load"], stdin=saved.stdout, capture_output=True, check=True)
     box.edit("app/factory.py", '"status": "ok"', '"status": "carried"')
-    outcome = box.invoke("deploy", "-e", "image_build=controller")
+    # Else the layers of an earlier run might be sent, whose base was another one.
+    base = box.shell(f"docker image inspect --format '{{{{.Id}}}}' {BASE}")
+    box.edit("app/wsgi.py", "app = create_app()", f"app = create_app()  # {base}")
+    before = os.umask(0o077)
+    try:
+        outcome = box.invoke("deploy", "-e", "image_build=controller")
+    finally:
+        os.umask(before)
     [loading] = [event["text"] for event in outcome.of("progress") if event["text"].startswith("loading")]
     layers, of = loading.split(": ")[1].split()[0], loading.split(" of ")[1].split()[0]
     assert int(layers) < int(of)
@@ -326,6 +335,22 @@ def test_no_gap_behind_nginx(box: Site) -> None:
     assert result.releases == [deployed["before"], deployed["release"]] and back["release"] == deployed["before"]
 
 
+def test_a_breach_while_the_release_before_ends(box: Site) -> None:
+    """A release that falls sick while the one before still ends is taken back, and no other request fails."""
+    before, wsgi = running(box), (box.app / "app/wsgi.py").read_text()
+    (box.app / "app/wsgi.py").write_text(wsgi + SICK)
+    box.shell(f"systemd-run --quiet sh -c {shlex.quote(HELD % before['State']['Pid'])}")
+    with load(box.port) as result:
+        run = start(box)
+        await_progress(run, "going back to")
+        box.shell(f"kill -CONT {before['State']['Pid']}")
+        [failed] = [event for event in map(json.loads, run.communicate()[0].splitlines()) if event["event"] == "failed"]
+    (box.app / "app/wsgi.py").write_text(wsgi)
+    box.shell("rm /srv/hello/shared/sick")
+    assert run.returncode == 1 and "serves again" in failed["hint"]
+    assert running(box)["Id"] == before["Id"] and result.failures == []
+
+
 def test_killed_while_two_run(box: Site) -> None:
     """A run that is killed while two releases run leaves both; the next deploy finishes what it began."""
     box.variables["release_watch"] = "60s"
@@ -342,9 +367,12 @@ def test_killed_while_two_run(box: Site) -> None:
 
 
 def test_reboot(box: Site) -> None:
-    """After a reboot the release that was chosen serves again, alone."""
+    """After a reboot the release that was chosen serves again, alone; verify says so, where it may reboot."""
     before = running(box)["Name"]
-    box.host.reboot()
+    command = f"{box.host.container.engine.name} restart {box.host.container.name}"
+    allowed = ("-e", "carboy_allow_reboot=true", "-e", f"carboy_reboot_command={command}")
+    checks = {check["check"]: check["outcome"] for check in box.invoke("verify", "--kill", *allowed).of("check")}
+    assert set(checks.values()) == {"ok"} and "reboot" in checks
     made = box.host.container.ports()[8000]
     with load(made, "/health", clients=1) as result:
         pass

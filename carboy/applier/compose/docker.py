@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
-from carboy.applier.host import MORTAL, Host
+from carboy.applier.host import ENVIRONMENT, MORTAL, Host
 from carboy.applier.resource import Drift, Failure, Properties, Resource
 
 INSTALL = "install it, and its Compose plugin: apt-get install docker.io docker-cli docker-compose (Debian 13), "
@@ -37,7 +37,7 @@ class Docker(Resource):
 
 def facts(host: Host) -> Dict[str, Any]:
     """What the engine says of itself; raises `Failure` if it is missing, does not answer, or knows no Compose."""
-    if not shutil.which("docker"):
+    if not shutil.which("docker", path=ENVIRONMENT["PATH"]):
         raise Failure("the host has no docker", hint=INSTALL)
     done = host.call("docker", "info", "--format", "{{json .}}")
     found: Dict[str, Any] = json.loads(done.stdout) if done.stdout.startswith("{") else {}
@@ -46,7 +46,7 @@ def facts(host: Host) -> Dict[str, Any]:
         raise Failure(
             "the docker engine does not answer", details=words, hint="on the host: systemctl status docker containerd"
         )
-    plugins = {plugin["Name"] for plugin in found["ClientInfo"]["Plugins"]}
+    plugins = {plugin["Name"] for plugin in found["ClientInfo"]["Plugins"] or []}
     if "compose" not in plugins:
         raise Failure("docker has no Compose plugin", hint=INSTALL)
     return found
@@ -86,6 +86,16 @@ def inspect(host: Host, kind: str, *names: str) -> List[Dict[str, Any]]:
 
 
 def containers(host: Host, app: str) -> List[Dict[str, Any]]:
-    """All containers of an app, whatever their state."""
-    names = docker(host, "ps", "--all", "--quiet", "--no-trunc", "--filter", "label=carboy.app=" + app).split()
+    """All containers of an app, whatever their state; what a person starts from its image is none of them."""
+    labels = ("--filter=label=carboy.app=" + app, "--filter=label=carboy.release")
+    try:
+        names = docker(host, "ps", "--all", "--quiet", "--no-trunc", *labels).split()
+    except (OSError, Failure):
+        facts(host)  # says why, in plain words
+        raise
     return inspect(host, "container", *names)
+
+
+def up(state: Dict[str, Any]) -> bool:
+    """Whether a container runs, and does not merely wait to be started again, which the engine calls running too."""
+    return bool(state.get("Running") and not state.get("Restarting"))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from carboy.applier.causes import likely
-from carboy.applier.compose.docker import inspect
+from carboy.applier.compose.docker import inspect, up
 from carboy.applier.excerpt import Excerpt, excerpt
 from carboy.applier.probe import Answer
 from carboy.applier.resource import Failure
@@ -68,7 +68,7 @@ def _facts(case: Case) -> List[str]:
 def _symptoms(case: Case) -> List[str]:
     """What the table of causes is read with: a line for each, by name."""
     log, answer, health = case.log, case.answer, case.gate.get("health", "")
-    sure = not case.shown.get("Running") or (answer and answer.status == 500)
+    sure = not up(case.shown) or (answer and answer.status == 500)
     named = [
         *(("full", line.split(": ")[1]) for line in case.disks if ": 0 MB" in line or " 0 inodes" in line),
         ("memory", "killed" if case.shown.get("OOMKilled") else ""),
@@ -107,7 +107,7 @@ def _probe(answer: Optional[Answer]) -> str:
 
 def _state(shown: Dict[str, Any]) -> str:
     """The container's state, unless all is well with it."""
-    if not shown or shown["Running"]:
+    if not shown or up(shown):
         return "" if shown else "container: it is gone"
     killed = ", killed for want of memory" if shown["OOMKilled"] else ""
     said = ": " + shown["Error"] if shown["Error"] else ""

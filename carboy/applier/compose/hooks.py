@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def execute(runtime: Runtime, release: str, moment: str) -> Tuple[str, str]:
     """Run a hook to its end; why it failed, if it did, and its last lines."""
-    host, folder, name = runtime.host, runtime.store.path(release), "%s-hook" % runtime.store.app
+    host, folder, name = runtime.host, runtime.store.path(release), container(runtime)
     home, limit = "/srv/%s/release" % runtime.store.app, runtime.store.record(release)["gate"]["hook_timeout"]
-    _await(runtime, name)
+    await_left(runtime)
     host.say("running %s of %s" % (moment, release))
     path = "PATH=%s/venv/bin:/usr/local/bin:/usr/bin:/bin" % home
     flags = ("--env=" + path, "--volume=%s/hooks:%s/hooks:ro" % (folder, home))
@@ -32,8 +32,14 @@ def execute(runtime: Runtime, release: str, moment: str) -> Tuple[str, str]:
     return ("" if code == "0" else "exit status %s" % code), said
 
 
-def _await(runtime: Runtime, name: str) -> None:
+def container(runtime: Runtime) -> str:
+    """The container of a hook; there is one at most."""
+    return "%s-hook" % runtime.store.app
+
+
+def await_left(runtime: Runtime) -> None:
     """Wait for the hook of a run that was killed: two migrations at once would be worse than a late one."""
+    name = container(runtime)
     if inspect(runtime.host, "container", name):
         runtime.host.say("waiting for a hook that an earlier run left behind")
         runtime.host.call("docker", "wait", name)

@@ -38,8 +38,9 @@ def load(image: Image, host: Host) -> None:
     lacking, parts = _lacking(image, host), _parts(image, host)
     layers, size = len(lacking) - 1, sum(part["size"] for part in lacking)
     host.say("loading %s: %d of %d layers, %.1f MB" % (image.reference, layers, len(parts) - 1, size / 1e6))
-    pipe, command = subprocess.PIPE, ("docker", "load", "--quiet")
-    with subprocess.Popen(command, stdin=pipe, stderr=pipe, env=ENVIRONMENT, cwd="/") as engine:
+    pipe, nothing, command = subprocess.PIPE, subprocess.DEVNULL, ("docker", "load", "--quiet")
+    # Our own stdout is the channel to the controller: nobody else may write there.
+    with subprocess.Popen(command, stdin=pipe, stdout=nothing, stderr=pipe, env=ENVIRONMENT, cwd="/") as engine:
         assert engine.stdin and engine.stderr
         try:
             _pack(image, host, engine.stdin)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from carboy.applier import runtime
-from carboy.applier.compose.docker import containers, inspect, moment, project
+from carboy.applier.compose.docker import containers, inspect, moment, project, up
 from carboy.applier.compose.place import address
 from carboy.applier.host import link, remove
 from carboy.applier.probe import Address, Answer
 from carboy.applier.resource import Failure
 from carboy.applier.runtime import State
+from carboy.applier.store import Store
 
 RELEASE = "carboy.release"
 ONE_OFF = "com.docker.compose.oneoff"
@@ -25,16 +26,24 @@ class Runtime(runtime.Runtime):
     Where the public address is a unix socket, that link alone decides who answers there.
     """
 
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.stopping: Optional[subprocess.Popen[bytes]] = None
+        self.stopped: List[str] = []
+
     def read(self) -> State:
         """Ask the engine for all containers of the app."""
+        # The engine does not tell: a container that it was told to stop runs to its end. Asked first, for it may end.
+        ending = self.stopped if self.stopping and self.stopping.poll() is None else []
         found = containers(self.host, self.store.app)
         running = [each for each in found if each["State"]["Running"] or each["State"]["Restarting"]]
-        serving = sorted(_release(each) for each in running if not _one_off(each))
+        alive = sorted(_release(each) for each in running if not _one_off(each))
+        serving = [each for each in alive if each not in ending]
         link = self.store.home / "serving"
         chosen = os.path.basename(os.readlink(link)) if link.is_symlink() else None
         return State(
             serving=serving,
-            draining=[],
+            draining=[each for each in alive if each in ending],
             candidates=sorted(_release(each) for each in running if each["Name"].endswith("-candidate")),
             chosen=chosen,
             socket="active" if chosen in serving else "inactive",
@@ -62,7 +71,7 @@ class Runtime(runtime.Runtime):
     def vital(self, release: str) -> str:
         """When the container was started last."""
         found = inspect(self.host, "container", self.name(release))
-        return found[0]["State"]["StartedAt"] if found and found[0]["State"]["Running"] else ""
+        return found[0]["State"]["StartedAt"] if found and up(found[0]["State"]) else ""
 
     def judge(self, release: str) -> None:
         """Run the release without its public address."""
@@ -89,18 +98,23 @@ class Runtime(runtime.Runtime):
     def succeed(self, release: str, state: State) -> "subprocess.Popen[bytes]":
         """Choose the release, and begin to stop the others; a container that was stopped stays so after a reboot."""
         self.choose(release)
-        others = [self.name(each) for each in state.serving if each != release]
+        self.stopped = [each for each in state.serving if each != release]
         # Whom a client reached just before the choice, it still shall answer.
-        return self.host.begin("sh", "-c", 'sleep 0.3; exec docker stop "$@"', "stop", *others) if others else self.done
+        stop = ("sh", "-c", 'sleep 0.3; exec docker stop "$@"', "stop", *map(self.name, self.stopped))
+        self.stopping = self.host.begin(*stop) if self.stopped else self.done
+        return self.stopping
 
     def revive(self, release: str, sick: str) -> None:
-        """Start the container of a release that was stopped, in the place of a sick one."""
+        """Start the container of a release that was stopped, or still ends, in the place of a sick one."""
         from carboy.applier.compose import serve
 
-        self.discard(sick)
+        if self.stopping:
+            self.stopping.wait()
+        if self.pauses(sick):
+            # Its port is wanted. At a unix socket it had better answer until `join` finds the other one healthy.
+            self.discard(sick)
         if self.host.call("docker", "start", self.name(release)).returncode:
             serve.start(self, release)
-        self.choose(release)
 
     def discard(self, release: str) -> None:
         """Remove the release's container, and its network."""
@@ -120,6 +134,12 @@ class Runtime(runtime.Runtime):
         from carboy.applier.compose import hooks
 
         return hooks.execute(self, release, moment)
+
+    def await_hooks(self) -> None:
+        """Wait for the container of a hook that a killed run left behind."""
+        from carboy.applier.compose import hooks
+
+        hooks.await_left(self)
 
     def sweep(self, release: str) -> None:
         """Remove the containers of other releases, and images that no release names."""

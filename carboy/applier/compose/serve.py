@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Callable, List
 
 from carboy.applier import probe
-from carboy.applier.compose.docker import docker, inspect
+from carboy.applier.compose.docker import docker, inspect, up
 from carboy.applier.compose.place import address
 from carboy.applier.host import private
 from carboy.applier.probe import Address, Answer
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from carboy.applier.compose.runtime import Runtime
 
 PAUSE_SECONDS = 0.02
+ANSWER_SECONDS = 5.0
 INSTEAD = 'new=$1; shift; docker stop "$@"; exec docker start "$new"'
 TAKEN = ("port is already allocated", "address already in use")
 
@@ -55,14 +56,13 @@ def compose(runtime: Runtime, release: str, *arguments: str) -> None:
 
 def folder(store: Store, release: str) -> None:
     """The folder of a release's socket, which only the app and the group of its public socket may enter."""
-    path = store.home / "run" / release
-    if not path.is_dir():
-        from carboy.applier.file import own
+    from carboy.applier.file import own
 
-        path.parent.mkdir(exist_ok=True)
-        private(path)
-        # The group of the folder becomes that of the socket in it.
-        own(path, "2750", store.app, store.record(release)["gate"]["socket_group"] or store.app)
+    path = store.home / "run" / release
+    path.parent.mkdir(exist_ok=True)
+    # Owned even if it is there: a run may have been killed before it came to that.
+    # The group of the folder becomes that of the socket in it.
+    own(private(path), "2750", store.app, store.record(release)["gate"]["socket_group"] or store.app)
 
 
 def healthy(runtime: Runtime, release: str, name: str, where: Callable[[], Address]) -> Answer:
@@ -72,8 +72,7 @@ def healthy(runtime: Runtime, release: str, name: str, where: Callable[[], Addre
     while True:
         answer = probe.ask(where(), gate["health"], max(0.1, until - time.monotonic()))
         found = inspect(runtime.host, "container", name)
-        up = found and found[0]["State"]["Running"]
-        if answer.status or not up or time.monotonic() > until:
+        if answer.status or not (found and up(found[0]["State"])) or time.monotonic() > until:
             return answer
         time.sleep(PAUSE_SECONDS)
 
@@ -97,7 +96,7 @@ def _instead(runtime: Runtime, release: str, holders: List[str]) -> None:
     names = [runtime.name(each) for each in (release, *holders)]
     # In a process of its own: a run that is killed meanwhile leaves no app that is down.
     changing = runtime.host.begin("sh", "-c", INSTEAD, "instead", *names)
-    last = _last_connection(probe.address(_listen(runtime, release)), changing)
+    last = _last_answer(runtime, release, changing)
     if changing.wait():
         docker(runtime.host, "start", names[0])
     _await(runtime, release)
@@ -107,15 +106,13 @@ def _instead(runtime: Runtime, release: str, holders: List[str]) -> None:
     runtime.host.stream.emit("warning", text="nobody was served for %.2f s: %s" % (seconds, why))
 
 
-def _last_connection(public: Address, changing: subprocess.Popen[bytes]) -> float:
-    """When the public address took a connection last."""
-    last = time.monotonic()
+def _last_answer(runtime: Runtime, release: str, changing: subprocess.Popen[bytes]) -> float:
+    """When the public address answered last; the engine takes connections there for as long as the old one ends."""
+    gate, last = runtime.store.record(release)["gate"], time.monotonic()
     while changing.poll() is None:
-        try:
-            with socket.create_connection(public, timeout=1):  # type: ignore[arg-type]
-                last = time.monotonic()
-        except OSError:
-            return last
+        if not probe.ask(probe.address(gate["listen"]), gate["health"], ANSWER_SECONDS).status:
+            break
+        last = time.monotonic()
         time.sleep(PAUSE_SECONDS)
     return last
 

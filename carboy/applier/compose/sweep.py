@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Any, Dict
 
 from carboy.applier.compose.context import prune
-from carboy.applier.compose.docker import containers, docker, inspect
+from carboy.applier.compose.docker import containers, docker
+from carboy.applier.compose.hooks import container as hook
 from carboy.applier.host import Host, remove
 
 if TYPE_CHECKING:
@@ -17,12 +18,17 @@ def sweep(runtime: Runtime, release: str) -> None:
     """Keep the release that serves, and the images of all releases that are on the disk."""
     store = runtime.store
     for container in containers(runtime.host, store.app):
-        if container["Name"] != "/" + runtime.name(release):
+        if container["Name"] != "/" + runtime.name(release) and not _works(runtime, container):
             _forget(runtime, container)
     for path in (store.home / "run").glob("*"):
         if path.name != release:
             remove(path)
     _images(runtime)
+
+
+def _works(runtime: Runtime, container: Dict[str, Any]) -> bool:
+    """Whether it is a hook that runs: what it has begun it shall finish, whatever became of its run."""
+    return container["Name"] == "/" + hook(runtime) and bool(container["State"]["Running"])
 
 
 def _forget(runtime: Runtime, container: Dict[str, Any]) -> None:
@@ -35,11 +41,14 @@ def _images(runtime: Runtime) -> None:
     host, store = runtime.host, runtime.store
     records = [store.record(name) for name in store.all()]
     kept, keys = ({str(record.get(key)) for record in records} for key in ("image", "venv"))
-    found = docker(host, "image", "ls", "--quiet", "--no-trunc", "--filter", "label=carboy.app=" + store.app).split()
-    gone: List[Dict[str, Any]] = inspect(host, "image", *sorted(set(found) - kept))
+    listing = ("image", "ls", "--quiet", "--no-trunc", "--filter")
+    found = docker(host, *listing, "label=carboy.app=" + store.app).split()
+    # A builder without a cache of its own leaves the stage with the packages: the newest spares the next build its own.
+    stages = docker(host, *listing, "label=carboy.packages=" + store.app).split()
+    gone = {*found, *stages[1:]} - kept
     before = _used(host) if gone else 0
-    for image in gone:
-        host.call("docker", "image", "rm", "--force", image["Id"])
+    for image in sorted(gone):
+        host.call("docker", "image", "rm", "--force", image)
     prune(store, keys)
     if gone:
         host.say("removed %d images: %.1f MB" % (len(gone), (before - _used(host)) / 1e6))

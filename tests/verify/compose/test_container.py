@@ -19,9 +19,8 @@ Look = Callable[[], dict[str, Any]]
 
 def test_one_container_serves(target: Target, container: Look) -> None:
     """Exactly one container of the app runs, it is healthy, and the next boot starts it again."""
-    running = target.output(
-        "docker ps --filter %s --format '{{.Names}}'", f"label=carboy.app={target.app.name}"
-    ).split()
+    labels = (f"label=carboy.app={target.app.name}", "label=carboy.release")
+    running = target.output("docker ps --filter %s --filter %s --format '{{.Names}}'", *labels).split()
     found = _settled(container)
     judge.same({"running": running}, {"running": [found["Name"].lstrip("/")]}, target.app.name, target.repair)
     state = {"health": found["State"]["Health"]["Status"], "restart": found["HostConfig"]["RestartPolicy"]["Name"]}
