@@ -25,6 +25,8 @@ RUNTIMES = {
 """The roles of a host, by `app_runtime`."""
 PROXIES = {"nginx": ("nginx",)}
 """The roles that `app_proxy` adds."""
+CHOSEN = {*RUNTIMES, *PROXIES}
+"""The roles that a setting of the app names."""
 VARIABLE = "carboy_roles"
 
 
@@ -114,6 +116,12 @@ def _roles(host: Host) -> tuple[str, ...]:
         if role not in _known():
             hint = did_you_mean(role, _known()) or f"there are: {', '.join(_known())}"
             raise DeclarationError(f"unknown role {role}", where=host.where(VARIABLE), hint=hint)
+    # A host may have roles without the app; with it, it must have what the app is said to be run by.
+    needed = _composed(host)
+    lacking = [role for role in needed if role in CHOSEN and role not in named]
+    if lacking and any(roles[-1] in named for roles in RUNTIMES.values()):
+        what = f"{VARIABLE} leaves out {', '.join(lacking)}, which app_runtime or app_proxy asks for"
+        raise DeclarationError(what, where=host.where(VARIABLE), hint=f"write at least [{', '.join(needed)}]")
     return tuple(named)
 
 

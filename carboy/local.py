@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from types import TracebackType
 from typing import IO
 
@@ -34,7 +35,9 @@ class Local:
             what = f"{program[0]} cannot be started: {problem.strerror}"
             hint = "correct ansible_python_interpreter, or remove it"
             raise UnreachableError(what, where=f"host {self.host.name} (this machine)", hint=hint) from problem
-        self._programs[-1].sendall(stdin)
+        with suppress(BrokenPipeError):
+            # One that died at once is asked why when its words are read.
+            self._programs[-1].sendall(stdin)
         return self._programs[-1]
 
 

@@ -80,24 +80,34 @@ class Settings:
         if not _listens(self.listen):
             what = f"{self.listen!r} is neither ADDRESS:PORT (1 to 65535) nor the absolute path of a unix socket"
             yield "listen", what, "systemd takes no names: write 127.0.0.1:8000 or [::1]:8000"
-        if self.domain and not re.fullmatch(DOMAIN, self.domain):
-            yield "domain", f"{self.domain!r} is no name of a host", "write it like shop.example.com"
-        if self.domain and self.proxy == "none" and self.runtime != "kubernetes":
-            yield "domain", "nothing here answers by a name", "set app_proxy: nginx, or leave it out"
-        if self.server == "flask" and not self.development:
-            what = "flask is a server for development, and is refused on a host"
-            yield "server", what, "choose gunicorn or gevent, or set app_development: true where only you reach it"
-        if not 1 <= self.stop_timeout <= 3600:
-            yield "stop_timeout", f"{self.stop_timeout:g} s is not from 1s to 1h"
-        if self.cpus is not None and not 0.01 <= self.cpus <= 1024:
-            yield "cpus", f"{self.cpus:g} is no number of cores", "write 0.5 for half a core"
-        for name in ("tasks_max", "open_files"):
-            if getattr(self, name) < 16:
-                yield name, f"{getattr(self, name)} is too few: no server starts with less than 16"
+        yield from _ways(self)
+        yield from _limits(self)
         for name in self.environment:
             problem, hint = refusal(name)
             if problem:
                 yield "environment", problem, hint
+
+
+def _ways(s: Settings) -> Iterator[tuple[str, ...]]:
+    """How it is served and by what name."""
+    if s.domain and not re.fullmatch(DOMAIN, s.domain):
+        yield "domain", f"{s.domain!r} is no name of a host", "write it like shop.example.com"
+    if s.domain and s.proxy == "none" and s.runtime != "kubernetes":
+        yield "domain", "nothing here answers by a name", "set app_proxy: nginx, or leave it out"
+    if s.server == "flask" and not s.development:
+        what = "flask is a server for development, and is refused on a host"
+        yield "server", what, "choose gunicorn or gevent, or set app_development: true where only you reach it"
+
+
+def _limits(s: Settings) -> Iterator[tuple[str, ...]]:
+    """What it may use."""
+    if not 1 <= s.stop_timeout <= 3600:
+        yield "stop_timeout", f"{s.stop_timeout:g} s is not from 1s to 1h"
+    if s.cpus is not None and not 0.01 <= s.cpus <= 1024:
+        yield "cpus", f"{s.cpus:g} is no number of cores", "write 0.5 for half a core"
+    for name in ("tasks_max", "open_files"):
+        if getattr(s, name) < 16:
+            yield name, f"{getattr(s, name)} is too few: no server starts with less than 16"
 
 
 def _listens(address: str) -> bool:

@@ -30,7 +30,8 @@ class Settings:
             # Not `docker kill`: what it has signalled docker takes for stopped by hand, and does not restart it,
             # neither after a crash nor at boot.
             each = "| xargs --no-run-if-empty"
-            running = f"docker ps --quiet --filter label=carboy.app={self.app.name}"
+            # Nor one that is between two starts: it has no process, and signal 0 is for everybody's.
+            running = f"docker ps --quiet --filter status=running --filter label=carboy.app={self.app.name}"
             return f"{running} {each} docker inspect --format '{{{{.State.Pid}}}}' {each} kill -USR1"
         return f"systemctl kill --kill-who=main --signal=USR1 '{self.app.name}@*.service'"
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
 from dataclasses import dataclass
 from typing import Tuple
 
 from carboy.applier.host import Host
-from carboy.applier.resource import Drift, Failure, Properties, Resource
-
-LOCK = "/var/lib/dpkg/lock-frontend"
-LOCK_SECONDS = 300
-QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
+from carboy.applier.resource import Drift, Properties, Resource
 
 
 @dataclass(frozen=True)
@@ -38,32 +31,11 @@ class Package(Resource):
 
     def repair(self, host: Host, drift: Drift) -> None:
         """Install what is missing, waiting for whoever holds the package database."""
-        if not host.at("/usr/bin/apt-get").exists():
-            raise Failure(
-                "packages are missing and the host has no apt-get: %s" % " ".join(drift),
-                hint="install them with the host's own package manager, then deploy again",
-            )
-        holder = _holder(host)
-        if holder:
-            host.say("waiting for the package database, held by %s" % holder)
-        install = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=%d" % LOCK_SECONDS, "install", "-y")
-        command = (*install, "--no-install-recommends", *drift)
-        if host.call(*command, env=QUIET).returncode:
-            host.run("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=%d" % LOCK_SECONDS, "update")
-            host.run(*command, env=QUIET)
+        from carboy.applier.apt import install
+
+        install(host, tuple(drift))
 
 
 def _installed(status: str) -> set[str]:
     entries = (entry.split("\n", 2) for entry in status.split("\n\n") if "\nStatus: install ok installed" in entry)
     return {entry[0].partition(": ")[2] for entry in entries}
-
-
-def _holder(host: Host) -> str:
-    """Name and number of the process that holds the lock of dpkg; empty if it is free."""
-    try:
-        with open(host.at(LOCK), "r+b") as lock:
-            query = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(lock, fcntl.F_GETLK, query))
-        return "" if kind == fcntl.F_UNLCK else "%s (%d)" % (host.at("/proc/%d/comm" % pid).read_text().strip(), pid)
-    except OSError:
-        return ""

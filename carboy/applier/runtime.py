@@ -85,6 +85,9 @@ class Runtime:
         """End a release that failed where none served before, and leave what was there."""
         raise NotImplementedError
 
+    def await_hooks(self) -> None:
+        """Wait for the hook of a run that was killed: what it works on must neither be removed nor started twice."""
+
     def execute(self, release: str, moment: str) -> Tuple[str, str]:
         """Run the hook of a release for a moment as the release runs; why it failed, if it did, and what it said."""
         raise NotImplementedError

@@ -47,6 +47,11 @@ class Store:
         path = self.path(release) / COMPLETE
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def runtime(self, release: Optional[str]) -> str:
+        """What a release was made to be run by; empty where nothing says so."""
+        gate: Record = self.record(release).get("gate", {}) if release else {}
+        return str(gate.get("runtime", ""))
+
     def find(self, digest: str) -> Optional[str]:
         """The newest complete release with this identity whose venv still exists."""
         matching = (name for name in reversed(self.all()) if name.endswith("-" + digest[:8]))

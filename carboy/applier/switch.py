@@ -27,6 +27,7 @@ class Switch:
         self.runtime = runtime.of(store)
         self.release = release
         self.policy = policy
+        self._claim()
         self.began = time.monotonic()
         self.before = self.runtime.read()
         self.gate = store.record(release)["gate"]
@@ -36,6 +37,7 @@ class Switch:
         """Judge, switch, watch, remember, prune; whatever raises `Failure` leaves what served before serving."""
         prober = self._prober()
         try:
+            self.runtime.await_hooks()
             self._judge()
             self.hooked = action == DEPLOY and hooks.run(self.runtime, self.release, hooks.BEFORE)
             self._replace(action, prober)
@@ -48,6 +50,13 @@ class Switch:
                 self.host.stream.emit("receipt", **prober.stop())
         self._tidy()
 
+    def _claim(self) -> None:
+        """Raise `Failure` if the release was made for another runtime than the one that runs the app now."""
+        made_for, declared = self.store.runtime(self.release), self.host.args.get("runtime", "systemd")
+        if made_for not in ("", declared):
+            what = "%s is a release for %s, and app_runtime is %s" % (self.release, made_for, declared)
+            raise Failure(what, hint="roll back to another one, see invoke history; or deploy what it was made of")
+
     def _tidy(self) -> None:
         """Point people here, and take away what is of no use any more; the switch is done, whatever comes of this."""
         try:
@@ -55,7 +64,7 @@ class Switch:
             link(self.store.home / "current", "releases/" + self.release)
             freed = prune(self.store, self.release, self.policy.keep)
             self.runtime.sweep(self.release)
-        except (OSError, ValueError) as problem:
+        except Exception as problem:
             freed = "nothing: %s" % problem
         if freed:
             self.host.say("pruned %s" % freed)

@@ -19,6 +19,8 @@ from carboy.sandbox.errors import SandboxError
 Progress = Callable[[str], None]
 SOURCES = Path(__file__).parent / "image"
 REPOSITORY = "localhost/carboy-host"
+SCRIPTS = ("entry.sh", "provision.sh", "more.sh")
+"""What is put into an image to run there; the last one only if the variant has it."""
 PLAIN = ""
 """The variant that most hosts are of."""
 
@@ -86,10 +88,11 @@ def _debootstrap(engine: Engine, tag: str, progress: Progress, variant: str) -> 
 def _mmdebstrap(target: Path, suites: list[str], variant: str) -> None:
     files = sources(variant)
     packages = ",".join(files["packages.txt"].read_text().split())
+    scripts = " ".join(shlex.quote(str(files[name])) for name in SCRIPTS if name in files)
     hooks = (
-        f"copy-in {shlex.quote(str(files['entry.sh']))} {shlex.quote(str(files['provision.sh']))} /usr/local/sbin",
+        f"copy-in {scripts} /usr/local/sbin",
         'chroot "$1" sh /usr/local/sbin/provision.sh',
-        'cd "$1/usr/local/sbin" && rm provision.sh && mv entry.sh carboy-entry && chmod 0755 carboy-entry',
+        'cd "$1/usr/local/sbin" && rm -f provision.sh more.sh && mv entry.sh carboy-entry && chmod 0755 carboy-entry',
     )
     excluded = (f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("doc", "man", "locale"))
     command = ["mmdebstrap", "--variant=minbase", f"--include={packages}", *excluded]

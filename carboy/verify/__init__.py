@@ -44,8 +44,12 @@ def verify(
             return unreachable
         verification = Verification(targets, console)
         report = [f"--junit-xml={junit}"] if junit else []
-        pytest.main([str(SUITE), *PYTEST, *report], plugins=[verification])
-        return {**unreachable, **verification.codes}
+        ended = pytest.main([str(SUITE), *PYTEST, *report], plugins=[verification])
+        if ended == pytest.ExitCode.INTERRUPTED:
+            raise KeyboardInterrupt
+        # Anything else than good and bad checks is no good news of any host.
+        told = ended in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        return {**unreachable, **(verification.codes if told else dict.fromkeys(verification.codes, 1))}
 
 
 def _open(

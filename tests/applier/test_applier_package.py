@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from carboy.applier.apt import LOCK, _holder
 from carboy.applier.host import Host
-from carboy.applier.package import LOCK, Package, _holder
+from carboy.applier.package import Package
 from carboy.applier.resource import Failure
 from carboy.applier.user import User
 from tests.support.trees import fill, snapshot

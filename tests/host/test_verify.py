@@ -63,7 +63,7 @@ BREAKS = {
     ),
     "rotation without signal": Break(
         "sed -i '/systemctl kill/d' /etc/logrotate.d/hello",
-        {"rotation"},
+        {"rotation", "open_files"},
         f"after the rotation these requests left no line in {LOGS}/access.log: carboy-verify-",
     ),
     "log opened": Break(

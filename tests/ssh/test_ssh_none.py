@@ -81,3 +81,9 @@ def test_never_root() -> None:
     assert local().become is False and local().python == sys.executable
     with pytest.raises(DeclarationError, match="ansible_become"):
         local(ansible_become=True).check()
+
+
+def test_a_program_that_dies_before_it_reads() -> None:
+    """An interpreter that ends at once is an error that says so, however much was still to be sent."""
+    with pytest.raises(UnreachableError, match="did not start"):
+        conduct(local(ansible_python_interpreter="/bin/false"), b"x" * 1_000_000, lambda _: b"", print)

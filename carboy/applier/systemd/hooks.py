@@ -27,7 +27,6 @@ PAUSE_SECONDS = 0.1
 
 def execute(units: Units, release: str, moment: str) -> "tuple[str, str]":
     """Let systemd run a hook to its end; why it failed, if it did, and its last lines."""
-    _await(units.store.host, units.hook("*"))
     units.store.host.say("running %s of %s" % (moment, release))
     shown, said = _run(units, release, moment)
     if shown["Result"] == "success" and shown["ActiveState"] == "active":
@@ -51,7 +50,7 @@ def _run(units: Units, release: str, moment: str) -> "tuple[Dict[str, str], str]
     return shown, said
 
 
-def _await(host: Host, pattern: str) -> None:
+def await_end(host: Host, pattern: str) -> None:
     """Wait for the hook of a run that was killed: two migrations at once would be worse than a late one."""
     if _runs(host, pattern):
         host.say("waiting for a hook that an earlier run left behind")

@@ -116,6 +116,12 @@ class Runtime(runtime.Runtime):
         else:
             self.units.unchoose()
 
+    def await_hooks(self) -> None:
+        """Wait for the units of hooks that still run."""
+        from carboy.applier.systemd import hooks
+
+        hooks.await_end(self.host, self.units.hook("*"))
+
     def execute(self, release: str, moment: str) -> Tuple[str, str]:
         """Run a hook as a unit of its own, in the sandbox of the release."""
         from carboy.applier.systemd import hooks

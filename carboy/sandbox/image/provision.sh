@@ -1,5 +1,5 @@
 #!/bin/sh
-# Turns a minimal Debian 12 into a host as a provider hands it over; runs inside the image, as root, without a network.
+# Turns a minimal Debian into a host as a provider hands it over; runs inside the image, as root, without a network.
 set -eu
 
 useradd --create-home --shell /bin/bash deploy
@@ -23,7 +23,12 @@ echo 'system-certs = true' >/etc/uv/uv.toml
 echo 'LANG=C.UTF-8' >/etc/default/locale
 : >/etc/machine-id
 rm -f /var/lib/dbus/machine-id
-# Units for hardware that a container does not have would leave every boot "degraded".
-systemctl mask systemd-modules-load.service getty.target console-getty.service
-# It would take away the binary formats of the machine, whose kernel the host shares.
-systemctl mask systemd-binfmt.service
+if [ -e /bin/systemctl ]; then
+    # Units for hardware that a container does not have would leave every boot "degraded".
+    systemctl mask systemd-modules-load.service getty.target console-getty.service
+    # It would take away the binary formats of the machine, whose kernel the host shares.
+    systemctl mask systemd-binfmt.service
+fi
+# What a variant has beside.
+more=$(dirname "$0")/more.sh
+if [ -e "$more" ]; then . "$more"; fi
