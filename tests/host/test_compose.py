@@ -372,7 +372,7 @@ def test_reboot(box: Site) -> None:
     command = f"{box.host.container.engine.name} restart {box.host.container.name}"
     allowed = ("-e", "carboy_allow_reboot=true", "-e", f"carboy_reboot_command={command}")
     checks = {check["check"]: check["outcome"] for check in box.invoke("verify", "--kill", *allowed).of("check")}
-    assert set(checks.values()) == {"ok"} and "reboot" in checks
+    assert set(checks.values()) <= {"ok", "skipped"} and checks["reboot"] == "ok"
     made = box.host.container.ports()[8000]
     with load(made, "/health", clients=1) as result:
         pass

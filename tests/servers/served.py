@@ -166,7 +166,8 @@ class Served(Sockets):
     def stop(self) -> int:
         """Ask the server to stop, wait until it has, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=20)
+        # Where gunicorn has lost the signal to a worker that was just born, only app_stop_timeout ends it.
+        return self.process.wait(timeout=60)
 
     def output(self) -> str:
         """What the server printed and what it wrote to its error log."""

@@ -20,6 +20,8 @@ ERROR_LOG = "/var/log/nginx/error.log"
 # A new port may be free a little later; nginx itself tries for 2.5 s.
 TAKES_SECONDS = 15.0
 PAUSE_SECONDS = 0.05
+# For a moment after a reload an old worker may still accept what comes.
+RIGHT_IN_A_ROW = 5
 
 
 def change(host: Host, site: Site) -> None:
@@ -98,9 +100,10 @@ def _take(host: Host, site: Site) -> None:
     log = host.at(ERROR_LOG)
     size = log.stat().st_size if log.exists() else 0
     start_or_reload(host)
-    until = time.monotonic() + TAKES_SECONDS
-    while site.drift(host):
-        if time.monotonic() > until or _gave_up(log, size):
+    until, right = time.monotonic() + TAKES_SECONDS, 0
+    while right < RIGHT_IN_A_ROW:
+        right = 0 if site.drift(host) else right + 1
+        if not right and (time.monotonic() > until or _gave_up(log, size)):
             raise Failure(
                 "nginx does not take the new configuration",
                 details="\n".join(_said(log, size)) or str(site.drift(host)),
