@@ -34,7 +34,7 @@ class Case:
 
 def facts(case: Case) -> str:
     """What a person should see, each fact only where it tells something."""
-    lines = [_probe(case.answer), _unit(case.shown), *case.log.lines]
+    lines = [probed(case.answer), _unit(case.shown), *case.log.lines]
     lines.append("waits: no connection yet to %s" % case.waits if case.waits else "")
     lines.append("memory: %d killed, limit %s" % (case.kills, _limit(case.shown) or "none") if case.kills else "")
     lines.append("kernel: " + case.kernel if case.kernel else "")
@@ -80,7 +80,8 @@ def _time(line: str) -> float:
     return datetime.strptime(stamp[1], "%Y-%m-%d %H:%M:%S %z").timestamp() if stamp else 0.0
 
 
-def _probe(answer: Optional[Answer]) -> str:
+def probed(answer: Optional[Answer]) -> str:
+    """What the probe saw, on one line and without markup; empty if nobody asked."""
     if not answer:
         return ""
     body = re.sub(r"(?s)<title>.*?</title>|<[^>]*>", " ", answer.body)

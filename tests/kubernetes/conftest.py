@@ -18,7 +18,7 @@ import yaml
 
 from tests.host.conftest import Outcome
 from tests.support import cluster
-from tests.support.load import Load
+from tests.support.load import Load, running
 
 ROOT = Path(__file__).parents[2]
 CLIENT = (ROOT / "tests/support/load.py").read_text()
@@ -101,16 +101,8 @@ class Place:
         command = [cluster.kubectl(print), "--kubeconfig", str(self.kubeconfig), "-n", self.namespace, "exec", "-i"]
         script = CLIENT.replace("127.0.0.1", address)
         program = ["client", "--", "python3", "-c", script, "80", "/test", str(clients)]
-        process = subprocess.Popen([*command, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert process.stdout and process.stdin
-        result = Load()
-        try:
-            assert process.stdout.readline().strip() == "answered", "the app did not answer before the load began"
+        with running([*command, *program]) as result:
             yield result
-        finally:
-            process.stdin.close()
-            vars(result).update(json.loads(process.stdout.read() or "{}"))
-            process.wait()
 
 
 def _ready(pod: Any) -> bool:

@@ -36,7 +36,13 @@ class Load:
 @contextmanager
 def load(port: int, path: str = "/test", clients: int = 16) -> Iterator[Load]:
     """Put an app on 127.0.0.1 under load for the length of the block."""
-    command = [sys.executable, str(Path(__file__)), str(port), path, str(clients)]
+    with running([sys.executable, str(Path(__file__)), str(port), path, str(clients)]) as result:
+        yield result
+
+
+@contextmanager
+def running(command: list[str]) -> Iterator[Load]:
+    """The same by a command that runs this file, wherever it does so."""
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdin
     result = Load()

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
-from carboy.applier.host import ENVIRONMENT, MORTAL, Host
+from carboy.applier.host import ENVIRONMENT, Host
 from carboy.applier.resource import Drift, Failure, Properties, Resource
 
 INSTALL = "install it, and its Compose plugin: apt-get install docker.io docker-cli docker-compose (Debian 13), "
@@ -69,11 +69,6 @@ def moment(text: str) -> float:
 def docker(host: Host, *arguments: str) -> str:
     """Call the engine, which must succeed; the output without its last line break."""
     return host.run("docker", *arguments).rstrip("\n")
-
-
-def mortal(host: Host, *arguments: str) -> str:
-    """Call the engine for something long, which ends if the run is killed."""
-    return host.run(*MORTAL, "docker", *arguments).rstrip("\n")
 
 
 def inspect(host: Host, kind: str, *names: str) -> List[Dict[str, Any]]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
+from carboy.applier.case import probed
 from carboy.applier.causes import likely
 from carboy.applier.compose.docker import inspect, up
 from carboy.applier.excerpt import Excerpt, excerpt
@@ -62,7 +61,7 @@ def _read(runtime: Runtime, release: str, name: str, answer: Optional[Answer]) -
 
 def _facts(case: Case) -> List[str]:
     """What a person should see, each fact only where it tells something."""
-    return [line for line in (_probe(case.answer), _state(case.shown), *case.log.lines, *case.disks) if line]
+    return [line for line in (probed(case.answer), _state(case.shown), *case.log.lines, *case.disks) if line]
 
 
 def _symptoms(case: Case) -> List[str]:
@@ -95,14 +94,6 @@ def _log(runtime: Runtime, name: str) -> str:
 
 def _error_log(runtime: Runtime) -> Path:
     return runtime.host.at("/var/log/%s/error.log" % runtime.store.app)
-
-
-def _probe(answer: Optional[Answer]) -> str:
-    if not answer:
-        return ""
-    body = re.sub(r"(?s)<title>.*?</title>|<[^>]*>", " ", answer.body)
-    words = "%d %s" % (answer.status, body) if answer.status else answer.error
-    return "probe: " + textwrap.shorten(words, WIDTH, placeholder=" ...")
 
 
 def _state(shown: Dict[str, Any]) -> str:

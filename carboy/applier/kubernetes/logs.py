@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import select
 import subprocess
 
 from carboy.applier.host import Host
 from carboy.applier.kubernetes.apply import app_of, state
+from carboy.applier.logs import pass_on
 from carboy.applier.session import Arguments, session
 
 MOST_PODS = 100
@@ -36,20 +35,6 @@ def logs(host: Host, args: Arguments) -> None:
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with app.kubectl.begin("logs", *options, "--tail=0", "--follow", **pipe) as reading:
         try:
-            _pass_on(host, reading, access)
+            pass_on(host, reading, lambda line: bool(ACCESS.match(line)) == access)
         finally:
             reading.kill()
-
-
-def _pass_on(host: Host, reading: "subprocess.Popen[bytes]", access: bool) -> None:
-    assert reading.stdout
-    buffer = b""
-    while True:
-        ready = select.select([reading.stdout, host.stream.reader], [], [])[0]
-        data = os.read(reading.stdout.fileno(), 65536) if reading.stdout in ready else b""
-        if not data and (reading.stdout in ready or not host.stream.reader.read1(1)):  # type: ignore[attr-defined]
-            return
-        *lines, buffer = (buffer + data).split(b"\n")
-        for line in (each.decode("utf-8", "replace") for each in lines):
-            if bool(ACCESS.match(line)) == access:
-                host.stream.emit("log", line=line)
