@@ -20,7 +20,8 @@ demo: setup
 	@.venv/bin/invoke deploy
 	@.venv/bin/python -m carboy.sandbox next
 
-test: setup
+test:
+	@sh scripts/setup.sh --tests
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy

@@ -13,13 +13,16 @@ import gc
 gc.disable()
 atexit.register(gc.freeze)
 
-import json as jsonlib
 from pathlib import Path
 
 from invoke import Collection
 
 from carboy.cli import Control, verb
 from carboy.errors import DeclarationError
+from carboy.fleet import record, verbs
+from carboy.fleet.job import Job
+from carboy.fleet.rolling import Course
+from carboy.fleet.verbs import Options
 
 
 @verb(
@@ -27,6 +30,10 @@ from carboy.errors import DeclarationError
     diff="show changes of text",
     wait="seconds to wait for another run's lock",
     receipt="have the app asked on the host throughout, and report every request",
+    plan="apply the plan in this file and nothing else",
+    serial="sizes of the batches of hosts, such as 1,25%,100% (default: rollout_serial)",
+    max_fail="how many hosts may fail, a number or a percentage (default: rollout_max_fail)",
+    keep_going="where too many hosts fail, leave those that have switched on the new release",
     attach="only follow a run that the hosts go on with alone: its name, the beginning of it, or last",
 )
 def deploy(
@@ -35,22 +42,29 @@ def deploy(
     diff: bool = False,
     wait: int = 0,
     receipt: bool = False,
+    plan: str = "",
+    serial: str = "",
+    max_fail: str = "",
+    keep_going: bool = False,
     attach: str | None = None,
 ) -> None:
     """Bring hosts to what the inventory declares, and switch to the release without dropping a request."""
     if attach is None:
-        control.run.apply(control.declared(), check=check, diff=diff, wait=wait, receipt=receipt)
-    elif not attach or check or diff or wait or receipt:
+        saved = control.saved(plan)
+        declared = control.declared()
+        course = Course.of(declared, serial, max_fail, keep_going=keep_going)
+        verbs.deploy(control.run, declared, Options(check, diff, wait, receipt), course, saved)
+    elif not attach or check or diff or wait or receipt or plan or serial or max_fail or keep_going:
         hint = "invoke deploy --attach RUN --host HOST, or --attach last"
         raise DeclarationError("--attach takes the name of a run, and no option of a deploy", hint=hint)
     else:
-        control.run.attach(control.declared(), attach)
+        verbs.attach(control.run, control.declared(), attach)
 
 
-@verb()
-def plan(control: Control) -> None:
+@verb(out="keep the plan in this file, for deploy --plan")
+def plan(control: Control, out: str = "") -> None:
     """Say what a deploy would change, with the differences; changes nothing, exits 2 on drift."""
-    control.run.apply(control.declared(), check=True, diff=True)
+    verbs.plan(control.run, control.declared(), Path(out) if out else None)
 
 
 @verb(
@@ -71,7 +85,7 @@ def rollback(
     yes: bool = False,
 ) -> None:
     """Bring back exactly what ran before: code, packages, configuration and units."""
-    control.run.rollback(control.declared(), to=to, check=check, diff=diff, wait=wait, receipt=receipt, yes=yes)
+    verbs.rollback(control.run, control.declared(), Options(check, diff, wait, receipt), to=to, yes=yes)
 
 
 @verb(kill="kill processes too, whatever the inventory says", junit="write a JUnit report to this file")
@@ -80,21 +94,30 @@ def verify(control: Control, kill: bool = False, junit: str = "") -> None:
     from carboy import verify as checks
 
     report = Path(junit) if junit else None
-    control.run.codes |= checks.verify(control.declared(), control.console, kill=kill, junit=report)
+    checks.verify(control.run, control.declared(), kill=kill, junit=report)
 
 
 @verb()
 def status(control: Control) -> None:
     """Which release serves, since when, and how well."""
-    for declared in control.declared():
-        control.run.perform(declared, "inspect", {"verb": "status"})
+    verbs.inspect(control.run, control.declared())
 
 
 @verb()
 def history(control: Control) -> None:
     """Every switch there was: when, who, what, and how it ended."""
-    for declared in control.declared():
-        control.run.perform(declared, "inspect", {"verb": "history"})
+    verbs.inspect(control.run, control.declared())
+
+
+@verb(show="show again what a run said: its name, the beginning of it, or last")
+def runs(control: Control, show: str = "") -> None:
+    """The runs that are kept here, the newest first: when, what, who, and how each ended."""
+    if show:
+        for event in record.find(show).events():
+            control.console.event(event.pop("host"), event)
+    else:
+        for run in record.kept():
+            control.console.event(None, {"event": "recorded", **run.about})
 
 
 @verb(text="what the page says (default: nginx_maintenance_text)")
@@ -103,33 +126,41 @@ def maintenance(control: Control, state: str, text: str = "") -> None:
     from roles import nginx
 
     asked = [(declared, nginx.maintenance(declared.settings, state, text)) for declared in control.declared()]
-    for declared, args in asked:
-        control.run.perform(declared, "maintenance", args)
+    control.run.each(Job(declared, "maintenance", args) for declared, args in asked)
 
 
 @verb(follow="go on with each new line", lines="how many earlier lines", access="the access log, not the error log")
 def logs(control: Control, follow: bool = False, lines: int = 50, access: bool = False) -> None:
     """The app's log, as it is written."""
-    for declared in control.declared():
-        file = f"{declared.settings['app'].logs}/{'access' if access else 'error'}.log"
-        control.run.perform(declared, "logs", {"file": file, "follow": follow, "lines": lines})
+    args = {"follow": follow, "lines": lines}
+    name = f"{'access' if access else 'error'}.log"
+    control.run.each(
+        Job(declared, "logs", {**args, "file": f"{declared.settings['app'].logs}/{name}"})
+        for declared in control.declared()
+    )
 
 
 @verb()
 def catalog(control: Control) -> None:
     """Print exactly what would travel, as JSON; with --json one object a line."""
     for declared in control.declared():
-        shown = {"host": declared.host.name, "catalog": declared.catalog.wire()}
-        print(jsonlib.dumps(shown, indent=None if control.console.machine else 1))
+        control.console.event(declared.host.name, {"event": "catalog", "catalog": declared.catalog.wire()})
+
+
+@verb()
+def doctor(control: Control) -> None:
+    """What works on the way to a host and on it, what does not, and how to mend it; changes nothing."""
+    from carboy import doctor as examination
+
+    examination.doctor(control.run, control.hosts)
 
 
 @verb(yes="pin without asking (compare the fingerprint first)")
 def trust(control: Control, yes: bool = False) -> None:
     """Show the fingerprint of a host's key, and pin the key in known_hosts."""
-    from carboy import hostkeys
+    from carboy.ssh import trust as pinning
 
-    for host in control.hosts:
-        control.console.event(host.name, hostkeys.trust(host, yes=yes))
+    pinning.trust_all(control.run, control.hosts, yes=yes)
 
 
 @verb()
@@ -149,5 +180,5 @@ def down(control: Control) -> None:
     control.console.line("sandbox removed" if sandbox.down() else "there was no sandbox")
 
 
-namespace = Collection(deploy, plan, rollback, verify, status, history, logs, maintenance, catalog, trust)
+namespace = Collection(deploy, plan, rollback, verify, status, history, runs, logs, maintenance, catalog, doctor, trust)
 namespace.add_collection(Collection("sandbox", up, down))

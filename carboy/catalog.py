@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from carboy.applier.policy import Policy
 from carboy.applier.resource import Blob, Resource
 
 Bytes = bytes | Path
@@ -40,7 +41,8 @@ class Catalog:
     """Resources with the role that declared each, and every blob they name, by digest."""
 
     entries: tuple[Entry, ...]
-    blobs: dict[str, Bytes]
+    # Not in the repr: some of these are secrets.
+    blobs: dict[str, Bytes] = field(repr=False)
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Catalog:
@@ -54,6 +56,10 @@ class Catalog:
     def modules(self) -> tuple[str, ...]:
         """The modules of `carboy.applier` that define these resources and what they are made of."""
         return tuple(sorted({name.rpartition(".")[0] for name in _classes(self.wire())}))
+
+    def watched(self, seconds: float) -> Catalog:
+        """The same with releases that are watched for so long."""
+        return Catalog(tuple((role, _watched(resource, seconds)) for role, resource in self.entries), self.blobs)
 
     def wire(self) -> list[list[Any]]:
         """The catalog as JSON knows it, and as `carboy.applier.apply.decode` reads it."""
@@ -84,6 +90,13 @@ def _classes(value: Any) -> Iterator[str]:
     if isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _classes(item)
+
+
+def _watched(resource: Resource, seconds: float) -> Resource:
+    policy = getattr(resource, "policy", None)
+    if not isinstance(policy, Policy):
+        return resource
+    return dataclasses.replace(resource, **{"policy": dataclasses.replace(policy, watch=seconds)})
 
 
 def _told(value: Any) -> Iterator[dataclasses.Field[Any]]:

@@ -15,10 +15,14 @@ from invoke import Context, Exit, Task
 
 from carboy.console import Console
 from carboy.declaration import Declaration, declare
-from carboy.errors import CarboyError, DeclarationError
+from carboy.errors import CarboyError, DeclarationError, fault
+from carboy.fleet import record
+from carboy.fleet.run import DEFAULT_FORKS, Run
+from carboy.fleet.saved import Saved, read
 from carboy.inventory import Host, Inventory, load, parse_extra
+from carboy.inventory.passwords import named
+from carboy.inventory.vault import KEYRING
 from carboy.project import ROOT, STATE
-from carboy.run import Run
 
 INVENTORY = ROOT / "inventory"
 SANDBOX_INVENTORY = STATE / "inventory"
@@ -28,6 +32,11 @@ COMMON: dict[str, tuple[Any, str]] = {
     "host": ([], f"host or group, repeatable or comma-separated (default: {SANDBOX})"),
     "extra": ([], "a variable as key=value, or @file.yml; wins over the inventory"),
     "inventory": ([], "an inventory file or folder, repeatable (default: inventory/)"),
+    "vault_password_file": ([], "a file or program with a password of Ansible Vault, repeatable"),
+    "vault_id": ([], "such a password by its label, repeatable: LABEL@FILE or LABEL@prompt"),
+    "ask_vault_pass": (False, "ask for the password of Ansible Vault, if something needs it"),
+    "forks": (DEFAULT_FORKS, "how many hosts at once"),
+    "failed": (False, "only the hosts that the last run of this verb failed on or left out"),
     "json": (False, "events as one JSON object a line on stdout"),
     "debug": (False, "tracebacks of errors"),
 }
@@ -36,12 +45,15 @@ COMMON: dict[str, tuple[Any, str]] = {
 class Control:
     """What a verb works with: the hosts that were named, and one run over them."""
 
-    def __init__(self, options: dict[str, Any], *, check: bool = False) -> None:
-        self.names: Sequence[str] = options["host"] or [SANDBOX]
+    def __init__(self, verb: str, options: dict[str, Any], *, check: bool = False) -> None:
+        self.names: Sequence[str] = options["host"]
+        self.failed: bool = options["failed"]
         self.sources = [Path(name) for name in options["inventory"]] or _default_sources()
         self.extra: Sequence[str] = options["extra"]
+        files, ids, ask = (options[name] for name in ("vault_password_file", "vault_id", "ask_vault_pass"))
+        KEYRING.passwords = named(files, ids, ask=ask, environment=os.environ)
         self.console = Console(machine=options["json"], check=check)
-        self.run = Run(self.console)
+        self.run = Run(self.console, verb, inventory=self.sources, forks=_forks(options["forks"]))
 
     @functools.cached_property
     def inventory(self) -> Inventory:
@@ -51,7 +63,11 @@ class Control:
     @functools.cached_property
     def hosts(self) -> tuple[Host, ...]:
         """The hosts that were named; raises `DeclarationError` for the sandbox where there is none yet."""
-        hosts = self.inventory.select(self.names)
+        left = record.latest(self.run.verb, self.run.inventory).left if self.failed else []
+        if self.failed and not left:
+            raise Exit("no host is left of the last run", code=0)
+        hosts = self.inventory.select(self.names or left or [SANDBOX])
+        hosts = tuple(host for host in hosts if host.name in left or not self.failed)
         if any(host.name == SANDBOX and "ansible_host" not in host.variables for host in hosts):
             hint = "start it with: invoke sandbox.up; or name another host with --host"
             raise DeclarationError("the sandbox is not up", where=f"host {SANDBOX}", hint=hint)
@@ -60,6 +76,29 @@ class Control:
     def declared(self) -> list[Declaration]:
         """What is declared of each host; everything wrong is found before any host is contacted."""
         return [declare(host) for host in self.hosts]
+
+    def saved(self, path: str) -> Saved | None:
+        """The plan in a file, if one is named; its hosts are meant where none are."""
+        if not path:
+            return None
+        found = read(Path(path))
+        self.names = self.names or [*found.hosts]
+        return found
+
+    def carry(self, body: Callable[..., None], given: dict[str, Any]) -> None:
+        """Do what the verb does, and tell how it ended."""
+        try:
+            body(self, **given)
+            self.run.finish()
+        except KeyboardInterrupt as stop:
+            # Only the run knows how far the hosts have come.
+            raise KeyboardInterrupt(self.run.advice) from stop
+
+
+def _forks(number: int) -> int:
+    if number < 1:
+        raise DeclarationError(f"--forks {number} is no number of hosts", hint="write 1 or more")
+    return number
 
 
 def _default_sources() -> list[Path]:
@@ -86,9 +125,9 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
         def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
             given = {parameter.name: options.pop(parameter.name) for parameter in own}
             with _exits(debug=options["debug"], machine=options["json"]):
-                control = Control(options, check=given.get("check", body.__name__ == "plan"))
+                control = Control(body.__name__, options, check=given.get("check", body.__name__ == "plan"))
                 with control.console:
-                    body(control, **given)
+                    control.carry(body, given)
             if control.run.code:
                 raise Exit(code=control.run.code)
 
@@ -112,15 +151,18 @@ def _exits(*, debug: bool, machine: bool) -> Iterator[None]:
     """Turn every end of a verb into its exit code and, unless tracebacks are wanted, into a few lines."""
     try:
         yield
-    except CarboyError as error:
-        if debug:
-            raise
-        if machine:
-            Console(machine=True).error(None, error)
-        raise Exit(str(error), code=error.exit_code) from error
+    except Exit:
+        raise
     except BrokenPipeError:
         # The reader of our output is gone, which is its right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=0) from None
     except KeyboardInterrupt as stop:
         raise Exit(f"\ninterrupted\nnext:  {stop}" if str(stop) else None, code=130) from None
+    except Exception as problem:
+        if debug:
+            raise
+        error = problem if isinstance(problem, CarboyError) else fault(problem)
+        for form in {False, machine}:
+            Console(machine=form).error(None, error)
+        raise Exit(code=error.exit_code) from problem

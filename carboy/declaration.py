@@ -83,7 +83,7 @@ def declare(host: Host) -> Declaration:
     host.check()
     known = {role: importlib.import_module(f"roles.{role}").Settings for role in _known()}
     roles = _roles(host)
-    settings = resolve(known, host, ("app", *roles))
+    settings = resolve(known, host, ("app", "rollout", *roles))
     _refuse(host, settings["app"], roles)
     return Declaration(host, roles, settings)
 
@@ -96,7 +96,7 @@ def _refuse(host: Host, app: Any, roles: tuple[str, ...]) -> None:
     module = importlib.import_module(f"roles.{app.runtime}") if app.runtime in roles else None
     usual = {field.name: field.default for field in fields(app)}
     for key, why in getattr(module, "REFUSES", {}).items():
-        if getattr(app, key) != usual[key]:
+        if getattr(app, key) not in (usual[key], {}):
             reason, _, hint = why.rpartition(": ")
             what = f"app_{key} is not for app_runtime {app.runtime}: {reason}"
             raise DeclarationError(what, where=host.where(f"app_{key}"), hint=hint)

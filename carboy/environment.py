@@ -1,26 +1,55 @@
-"""The app's environment and secrets as a file that systemd reads before it starts the app."""
+"""The app's environment and secrets as files of its release: one that systemd reads, and if wanted one a secret."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from collections.abc import Collection, Iterable, Mapping
 
 from carboy.catalog import Content
 from carboy.errors import DeclarationError
-from carboy.inventory.document import read
-from carboy.project import ROOT
+from carboy.inventory.sealed import Sealed, Secret, Text
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+FILE = "environment"
+FOLDER = "secrets"
 ESCAPED = str.maketrans({character: "\\" + character for character in '\\"`$'})
 
 
-def content(environment: dict[str, str], secrets_file: Path | None, where: str) -> Content:
-    """NAME="value" lines, sorted; a secret wins over a plain variable of the same name."""
-    values = {**environment, **(_secrets(secrets_file, where) if secrets_file else {})}
+def files(
+    environment: Mapping[str, Text], secrets: Mapping[str, Secret], *, where: str, mode: str = ""
+) -> dict[str, tuple[str, Content]]:
+    """What a release carries of both, by path: one file of variables, or with a mode each secret as a file of it."""
+    own = {name: value for name, value in environment.items() if name not in secrets}
+    if not mode:
+        return {FILE: ("0600", content({**own, **secrets}, where))}
+    for name in secrets:
+        _unless_taken(name, {*own, *secrets}, where)
+    kept = {f"{FOLDER}/{name}": (mode, Content.of(str(value))) for name, value in secrets.items()}
+    return {FILE: ("0600", content(own, where)), **dict(sorted(kept.items()))}
+
+
+def content(environment: Mapping[str, Text], where: str) -> Content:
+    """NAME="value" lines, sorted."""
+    values = {name: value.text if isinstance(value, Sealed) else value for name, value in environment.items()}
     for name, value in values.items():
         if not all(map(_passes, value)):
             raise DeclarationError(f"the value of {name} has a character that systemd would not pass on", where=where)
     return Content.of("".join(f'{name}="{value.translate(ESCAPED)}"\n' for name, value in sorted(values.items())))
+
+
+def names(files: Iterable[str]) -> tuple[str, ...]:
+    """The secrets that are files of their own, of all that a release carries."""
+    return tuple(path.removeprefix(f"{FOLDER}/") for path in files if path.startswith(f"{FOLDER}/"))
+
+
+def _unless_taken(name: str, others: Collection[str], where: str) -> None:
+    """Raise `DeclarationError` if a secret cannot be a file by its name: the variable that leads to it is another's."""
+    if name == FILE:
+        what = f"no secret can be called {FILE} where app_secrets_as is files: that file is Carboy's own"
+        raise DeclarationError(what, where=where, hint="give it another name")
+    if f"{name}_FILE" in others:
+        what = f"{name}_FILE says where the secret {name} is, and cannot be a variable or secret of its own"
+        raise DeclarationError(what, where=where, hint=f"take {name}_FILE out, or set app_secrets_as: environment")
 
 
 def refusal(name: str) -> tuple[str, str]:
@@ -42,21 +71,3 @@ def _passes(character: str) -> bool:
     code = ord(character)
     nothing = 0xD800 <= code <= 0xDFFF or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
     return character in "\n\t" or (code >= 32 and not nothing)
-
-
-def _secrets(path: Path, where: str) -> dict[str, str]:
-    """The YAML mapping of names to values in the controller's secrets file; errors never show a value."""
-    try:
-        found = read(ROOT / path.expanduser())
-    except DeclarationError as error:
-        what = f"the secrets file {error.where}: {error.what}"
-        raise DeclarationError(what, where=where, hint="write it as NAME: value lines") from None
-    if not isinstance(found, dict) or not all(isinstance(item, str) for pair in found.items() for item in pair):
-        raise DeclarationError(
-            f"{path} is not a mapping of names to texts", where=where, hint="quote numbers and booleans"
-        )
-    for name in found:
-        problem, hint = refusal(name)
-        if problem:
-            raise DeclarationError(f"{path}: {problem}", where=where, hint=hint)
-    return found

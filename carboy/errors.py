@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class CarboyError(Exception):
     """Base of all errors shown to people as three lines; anything else that escapes is a bug of Carboy's."""
@@ -22,6 +24,12 @@ class CarboyError(Exception):
         if self.hint:
             lines.append(f"next:  {self.hint}")
         return "\n".join(lines)
+
+    @property
+    def event(self) -> dict[str, object]:
+        """The error as an event."""
+        facts = {"what": self.what, "where": self.where, "hint": self.hint, "exit": self.exit_code}
+        return {"event": "error", **facts}
 
 
 class FailedError(CarboyError):
@@ -56,3 +64,18 @@ class StrandedError(CarboyError):
     """The change failed, and the way back failed too."""
 
     exit_code = 6
+
+
+def fault(problem: Exception) -> FailedError:
+    """What should never happen, as an error: where it was raised, but not its words, for they may hold a secret."""
+    trace = problem.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
+    error = FailedError(
+        f"a fault in Carboy itself: {type(problem).__name__}",
+        where=place,
+        hint="please report it, with what --debug shows",
+    )
+    error.__cause__ = problem
+    return error

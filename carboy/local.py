@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import subprocess
 from contextlib import suppress
 from types import TracebackType
@@ -16,6 +17,8 @@ class Local:
 
     def __init__(self, host: Host) -> None:
         self.host = host
+        self.where = f"host {host.name} (this machine)"
+        self.user = getpass.getuser()
         self._programs: list[Program] = []
 
     def __enter__(self) -> Local:
@@ -27,6 +30,10 @@ class Local:
         for program in self._programs:
             program.leave()
 
+    def by_hand(self, command: str) -> str:
+        """What a person types to run a command there."""
+        return command
+
     def start_as_root(self, program: list[str], stdin: bytes = b"") -> Program:
         """Run a program as the calling user, who is root enough for what is done from here."""
         try:
@@ -34,7 +41,7 @@ class Local:
         except OSError as problem:
             what = f"{program[0]} cannot be started: {problem.strerror}"
             hint = "correct ansible_python_interpreter, or remove it"
-            raise UnreachableError(what, where=f"host {self.host.name} (this machine)", hint=hint) from problem
+            raise UnreachableError(what, where=self.where, hint=hint) from problem
         with suppress(BrokenPipeError):
             # One that died at once is asked why when its words are read.
             self._programs[-1].sendall(stdin)

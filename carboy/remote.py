@@ -12,7 +12,8 @@ from carboy.applier.stream import MARKER
 from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
 from carboy.payload import BOOT
-from carboy.transport import NO_PYTHON, NO_SUDO, SUDO_MISSING, Channel, Way, way_to
+from carboy.ssh.root import NO_PYTHON, NO_SUDO, SUDO_MISSING
+from carboy.transport import Channel, Way, way_to
 
 Event = dict[str, Any]
 Need = dict[str, Any]
@@ -34,24 +35,29 @@ def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], 
     """
     with way_to(host) as way:
         try:
-            return _exchange(way, payload, answer, sink)
-        except _NoPython:
+            return converse(way, payload, answer, sink)
+        except NoPython:
             if host.python != DEFAULT_PYTHON:
                 raise
             sink({"event": "progress", "text": "the host has no python3: installing it with apt"})
             _install_python(way)
-            return _exchange(way, payload, answer, sink)
+            return converse(way, payload, answer, sink)
 
 
-class _NoPython(UnreachableError):
+class NoRoot(UnreachableError):
+    """The user who logs in cannot become root."""
+
+
+class NoPython(UnreachableError):
     """The host has no Python to run the applier with."""
 
 
-def _exchange(way: Way, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+def converse(way: Way, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+    """The same over a connection that is open."""
     channel = way.start_as_root([way.host.python, "-I", "-S", "-c", BOOT], payload)
     ended: int | None = None
     lines: Iterator[bytes] = iter(channel.makefile("rb"))
-    for event in _events(way.host, channel, lines):
+    for event in _events(way, channel, lines):
         if event["event"] == "want":
             _hand_over(channel, event["needs"], answer)
             continue
@@ -60,13 +66,13 @@ def _exchange(way: Way, payload: bytes, answer: Answer, sink: Callable[[Event], 
     if ended is None:
         raise OutcomeUnknownError(
             "the connection ended before the host said how the run ended: outcome unknown",
-            where=f"host {way.host.name}",
+            where=way.where,
             hint="try again",
         )
     return ended
 
 
-def _events(host: Host, channel: Channel, lines: Iterator[bytes]) -> Iterator[Event]:
+def _events(way: Way, channel: Channel, lines: Iterator[bytes]) -> Iterator[Event]:
     """The events after the marker; what a login shell printed before it is kept for the error message only."""
     noise: list[str] = []
     for line in lines:
@@ -74,7 +80,7 @@ def _events(host: Host, channel: Channel, lines: Iterator[bytes]) -> Iterator[Ev
             break
         noise.append(line.decode("utf-8", "replace").rstrip())
     else:
-        raise _not_started(host, channel, noise)
+        raise _not_started(way, channel, noise)
     yield from filter(None, map(_event, lines))
 
 
@@ -87,36 +93,35 @@ def _event(line: bytes) -> Event | None:
     return found if isinstance(found, dict) and "event" in found else None
 
 
-def _not_started(host: Host, channel: Channel, noise: list[str]) -> Exception:
+def _not_started(way: Way, channel: Channel, noise: list[str]) -> Exception:
     """Why no applier answered: the exit code tells, the words only go into the message."""
     said = channel.makefile_stderr("rb").read().decode("utf-8", "replace").splitlines()
-    where = f"host {host.name} ({host.user}@{host.address}:{host.port})"
+    where = way.where
     code = channel.recv_exit_status()
     if code == NO_PYTHON:
-        return _NoPython(f"the host has no {host.python}", where=where, hint="correct ansible_python_interpreter")
+        return NoPython(f"the host has no {way.host.python}", where=where, hint="correct ansible_python_interpreter")
     if code in (SUDO_MISSING, NO_SUDO):
-        return _no_root(host, where, sudo=code == NO_SUDO)
+        return _no_root(way, sudo=code == NO_SUDO)
     words = " / ".join([*said, *noise][-NOISE_LINES:]) or "nothing was said"
     if code == -1:
         return OutcomeUnknownError(
             f"the connection ended before the host was heard: outcome unknown: {words}", where=where, hint="try again"
         )
-    return UnreachableError(
-        f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(host)
-    )
+    return UnreachableError(f"the host's python3 did not start (exit {code}): {words}", where=where, hint=_by_hand(way))
 
 
-def _no_root(host: Host, where: str, *, sudo: bool) -> Exception:
+def _no_root(way: Way, *, sudo: bool) -> Exception:
+    host, where = way.host, way.where
     if not sudo:
         hint = f"install sudo on {host.name}, or log in as root"
-        return UnreachableError("no root: the host has no sudo", where=where, hint=hint)
+        return NoRoot("no root: the host has no sudo", where=where, hint=hint)
     why = "refused the password" if host.become_password is not None else "wants a password"
-    hint = f"set ansible_become_password for {host.name}, or give {host.user} NOPASSWD in sudoers"
-    return UnreachableError(f"no root: sudo {why}", where=where, hint=hint)
+    hint = f"set ansible_become_password for {host.name}, or give {way.user} NOPASSWD in sudoers"
+    return NoRoot(f"no root: sudo {why}", where=where, hint=hint)
 
 
-def _by_hand(host: Host) -> str:
-    return f"try: ssh -p {host.port} {host.user}@{host.address} {host.python} --version"
+def _by_hand(way: Way) -> str:
+    return f"try: {way.by_hand(f'{way.host.python} --version')}"
 
 
 def _hand_over(channel: Channel, needs: list[Need], answer: Answer) -> None:
@@ -176,6 +181,6 @@ def _install_python(way: Way) -> None:
         last = said.decode("utf-8", "replace").strip().splitlines()[-1:]
         raise FailedError(
             f"the host has no python3 and apt could not install it: {' '.join(last)}",
-            where=f"host {way.host.name}",
+            where=way.where,
             hint="install python3 (3.9 or newer) on the host, then deploy again",
         )

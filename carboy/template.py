@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from carboy.catalog import Content
+from carboy.inventory.sealed import HIDDEN
 from carboy.project import ROOT, STATE
 
 FOLDER = ROOT / "templates"
@@ -23,7 +24,11 @@ def template(name: str, **variables: Any) -> Content:
     jinja2 takes longer than a host needs to answer.
     """
     parts = (name, _sources(FOLDER), _sources(ROLES), sorted(variables.items()))
-    kept = KEPT / hashlib.sha256(repr(parts).encode()).hexdigest()
+    told = repr(parts)
+    if HIDDEN in told:
+        # What may come to stand in the text is in no file of this machine, and in no name of one.
+        return Content.of(_render(name, variables))
+    kept = KEPT / hashlib.sha256(told.encode()).hexdigest()
     if not kept.exists():
         _keep(kept, _render(name, variables))
     return Content.of(kept.read_bytes())

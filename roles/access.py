@@ -18,6 +18,7 @@ from carboy.catalog import Content
 from carboy.inventory import Host
 from carboy.project import ROOT
 from carboy.settings import Duration
+from carboy.ssh.endpoint import endpoint
 from roles.app import Settings as App
 
 SSHD_CHECK = "sh -c 'cat {} /etc/ssh/sshd_config | /usr/sbin/sshd -t -f /dev/stdin'"
@@ -81,7 +82,7 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
 
 def _parts(host: Host, s: Settings) -> Iterator[Part]:
     if s.keys:
-        yield Part(Keys(host.user, _text(*s.keys)))
+        yield Part(Keys(endpoint(host).user, _text(*s.keys)))
     if s.sudoers:
         yield Part(File("/etc/sudoers.d/carboy", _text(*s.sudoers), "0440", check="visudo -cf {}"))
     if s.sshd:

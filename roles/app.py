@@ -9,12 +9,16 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_pton
 from typing import Literal
 
+from carboy import environment, secrets
 from carboy.applier.directory import Directory
 from carboy.applier.name import Name
 from carboy.applier.resource import Resource
 from carboy.applier.user import User
+from carboy.catalog import Content
 from carboy.environment import refusal
 from carboy.inventory import Host
+from carboy.inventory.sealed import Secret, Text
+from carboy.secrets import Source
 from carboy.settings import Duration, Size
 
 NAME = r"[a-z][a-z0-9_]{0,24}"
@@ -45,8 +49,10 @@ class Settings:
     python: str = "python3"
     listen: str = "0.0.0.0:8000"
     health: str = "/health"
-    environment: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, Text] = field(default_factory=dict)
+    secrets: dict[str, Source] = field(default_factory=dict)
     secrets_file: Path | None = None
+    secrets_as: Literal["environment", "files"] = "environment"
     start_timeout: Duration = Duration(60)
     stop_timeout: Duration = Duration(30)
     memory_max: Size | None = None
@@ -86,6 +92,18 @@ class Settings:
             problem, hint = refusal(name)
             if problem:
                 yield "environment", problem, hint
+        yield from (("secrets", *refusal) for refusal in secrets.refusals(self.secrets))
+
+    def secret_values(self, host: Host) -> dict[str, Secret]:
+        """Its secrets by name, wherever they come from; DeclarationError if one cannot be had."""
+        where, file_where = host.where("app_secrets"), host.where("app_secrets_file")
+        return secrets.values(self.secrets, self.secrets_file, where=where, file_where=file_where)
+
+    def kept(self, host: Host, mode: str) -> dict[str, tuple[str, Content]]:
+        """Its environment and its secrets as files of a release; `mode` is that of a file that is one secret."""
+        found = self.secret_values(host)
+        where = host.where("app_secrets" if self.secrets else "app_secrets_file" if found else "app_environment")
+        return environment.files(self.environment, found, where=where, mode=mode if self.secrets_as == "files" else "")
 
 
 def _ways(s: Settings) -> Iterator[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from carboy import environment
 from carboy.applier.compose.docker import Docker
@@ -71,9 +72,12 @@ class Settings:
         """Where the server listens in its container."""
         return f"unix:{self.run}/app.sock" if self.socket else f"0.0.0.0:{self.image.port}"
 
-    def files(self) -> Files:
+    # Root's, and for the app's group to read.
+    secret_mode: ClassVar[str] = "0440"
+
+    def files(self, secrets: tuple[str, ...] = ()) -> Files:
         """What a release carries for Compose, by path, with the mode."""
-        return {"compose.yaml": ("0644", template("compose/compose.yaml.j2", s=self))}
+        return {"compose.yaml": ("0644", template("compose/compose.yaml.j2", s=self, secrets=secrets))}
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -95,8 +99,8 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     _refuse(host, s)
     tree = load(host, s.image)
     made = image(host, s.image, tree)
-    env = environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file"))
-    files = {**s.files(), **release.hooks(s.release), "environment": ("0600", env)}
+    kept = s.app.kept(host, s.secret_mode)
+    files = {**s.files(environment.names(kept)), **release.hooks(s.release), **kept}
     gate = {**s.release.gate, "port": s.image.port, "socket_group": s.nginx.group}
     identity = digest(made.manifest, made, files, gate)
     yield Docker()

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from carboy.applier.cron.daemon import Daemon
 from carboy.applier.file import File
@@ -51,6 +51,9 @@ class Settings:
         """Seconds until what is left is killed: longer than the server's own grace."""
         return self.app.stop_timeout + 10
 
+    # Root's, and for the app's group to read.
+    secret_mode: ClassVar[str] = "0440"
+
     @property
     def start(self) -> dict[str, Any]:
         """All that the keeper needs to know."""
@@ -67,11 +70,12 @@ class Settings:
             "tasks_max": self.app.tasks_max,
         }
 
-    def files(self) -> Files:
+    def files(self, secrets: tuple[str, ...] = ()) -> Files:
         """What a release carries: the control script, the programs that it calls, and what these need to know."""
+        start = {**self.start, "secrets": secrets}
         return {
             "cron/control": ("0755", template("cron/control.sh.j2", s=self)),
-            "cron/settings.json": ("0644", Content.of(json.dumps(self.start, indent=1) + "\n")),
+            "cron/settings.json": ("0644", Content.of(json.dumps(start, indent=1) + "\n")),
             **{f"cron/{name}.py": ("0644", template(f"cron/{name}.py")) for name in PROGRAMS},
         }
 

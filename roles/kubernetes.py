@@ -18,6 +18,7 @@ from carboy.catalog import digest
 from carboy.environment import refusal
 from carboy.errors import DeclarationError
 from carboy.inventory import Host
+from carboy.inventory.sealed import Hidden, Sealed, Text
 from carboy.settings import Duration, Size
 from carboy.template import template
 from roles.app import DOMAIN
@@ -42,6 +43,7 @@ REFUSES = {
     "development": "Flask's own server serves one developer, and pods serve the public: leave it out here",
     "proxy": "the Ingress is the proxy here: set app_domain and ingress_class_name",
     "secrets_file": "the cluster keeps secrets: name them in kubernetes_secrets",
+    "secrets": "the cluster keeps secrets: name them in kubernetes_secrets",
     "packages_from": "an image has its packages from the controller: leave it at wheelhouse",
     "tasks_max": "only the kubelet can limit processes (its podPidsLimit): leave it out here",
     "open_files": "the node's container engine sets this limit for all: leave it out here",
@@ -90,10 +92,15 @@ class Settings:
         return self.built.port
 
     @property
-    def config(self) -> dict[str, str]:
+    def config(self) -> dict[str, Text]:
         """The app's environment, apart from secrets: the server's logs go to stdout, and it listens to all."""
         own = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "CARBOY_BIND": f"0.0.0.0:{self.port}"}
         return {**self.app.environment, **self.server.chosen.candidate, **own}
+
+    @property
+    def mounted(self) -> dict[str, str]:
+        """The secrets that are files of the pods."""
+        return self.secrets if self.app.secrets_as == "files" else {}
 
     @property
     def config_name(self) -> str:
@@ -258,11 +265,17 @@ def _networks(s: Settings) -> Iterator[tuple[str, ...]]:
 
 
 def _secrets(s: Settings) -> Iterator[tuple[str, ...]]:
+    for name, value in s.app.environment.items():
+        if isinstance(value, (Hidden, Sealed)):
+            what = f"app_environment.{name} is encrypted, and would stand in a ConfigMap, which is no place for secrets"
+            yield "secrets", what, "make a Secret of it, and name that here"
     for name, reference in s.secrets.items():
         problem, hint = refusal(name)
         if problem:
             yield "secrets", problem, hint
         if name in s.config:
             yield "secrets", f"{name} is in app_environment too", "take it out of one of them"
+        if s.app.secrets_as == "files" and f"{name}_FILE" in {*s.config, *s.secrets}:
+            yield "secrets", f"{name}_FILE says where {name} is, and cannot be a variable of its own", "take it out"
         if not re.fullmatch(SECRET, reference):
             yield "secrets", f"{name}: {reference!r} names no key of a Secret", "write it like SECRET/KEY"

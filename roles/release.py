@@ -96,17 +96,15 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
     )
     venv = Venv(f"{s.app.home}/venvs", _requirements(host, s, tree), s.app.python, s.app.packages_from)
     manifest = tree.manifest()
+    kept = s.app.kept(host, s.runner.secret_mode)
     files = {
         # An index may be named there along with its password.
         "requirements.txt": ("0600", venv.requirements),
         **s.server.chosen.files(),
-        **s.runner.files(),
+        **s.runner.files(environment.names(kept)),
         **s.nginx.files(),
         **hooks(s),
-        "environment": (
-            "0600",
-            environment.content(s.app.environment, s.app.secrets_file, host.where("app_secrets_file")),
-        ),
+        **kept,
     }
     identity = digest(manifest, venv, files, s.gate)
     yield venv

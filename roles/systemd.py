@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from carboy.applier.resource import Resource
 from carboy.inventory import Host
@@ -50,11 +51,14 @@ class Settings:
         """Who may connect to a unix socket: the proxy where there is one, else the app's own group."""
         return self.socket_group or self.nginx.group or self.app.name
 
-    def files(self) -> Files:
+    # systemd reads a secret as root, and hands the app a copy.
+    secret_mode: ClassVar[str] = "0600"
+
+    def files(self, secrets: tuple[str, ...] = ()) -> Files:
         """The units that a release carries, by path, with the mode; {release} becomes its name on the host."""
         name = self.app.name
         return {
-            f"units/{name}@{{release}}.service": ("0644", template("systemd/app.service.j2", s=self)),
+            f"units/{name}@{{release}}.service": ("0644", template("systemd/app.service.j2", s=self, secrets=secrets)),
             f"units/{name}.socket": ("0644", template("systemd/app.socket.j2", s=self)),
             f"units/{name}-probe@.socket": ("0644", template("systemd/app-probe.socket.j2", s=self)),
         }

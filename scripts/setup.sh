@@ -1,6 +1,7 @@
 #!/bin/sh
-# setup.sh [--hosts]: have all that `make` needs on a Debian or Ubuntu machine: .venv, and with --hosts a container
-# engine and the image of the sandbox. Quick when nothing is missing, and silent about what it need not do.
+# setup.sh [--hosts|--tests]: have all that `make` needs on a Debian or Ubuntu machine: .venv, with --hosts a container
+# engine and the image of the sandbox too, with --tests also what only tests want. Quick when nothing is missing, and
+# silent about what it need not do.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -25,11 +26,16 @@ missing_packages() {
         "$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])'
     { have ssh && have ssh-keygen; } || echo openssh-client
     if [ "$hosts" ]; then missing_engine; fi
+    if [ "$tests" ]; then missing_for_tests; fi
+}
+
+missing_for_tests() {
+    # A client of HTTP/2, and an SSH server to start with settings of all sorts.
+    have curl || echo curl
+    [ -x /usr/sbin/sshd ] || echo openssh-server
 }
 
 missing_engine() {
-    # A client of HTTP/2, for the tests of nginx.
-    have curl || echo curl
     if ! have podman && ! { have docker && docker info; } >/dev/null 2>&1; then
         echo podman
         have iptables || echo iptables
@@ -58,6 +64,8 @@ install_packages() {
     quietly "apt-get update failed" $apt update
     # shellcheck disable=SC2086
     quietly "apt-get install failed" $apt install $recommends "$@"
+    # The tests start servers of their own; that one may log in to this machine was not asked for.
+    case " $* " in *" openssh-server "*) $as_root systemctl disable --now ssh.service ssh.socket >/dev/null 2>&1 || true ;; esac
 }
 
 # quietly WHAT_FAILED COMMAND...: runs a command and shows the end of its output only if it fails.
@@ -95,8 +103,11 @@ pip_index() {
     .venv/bin/python -m pip config list | sed -n "s/^.*\.index-url='\(.*\)'\$/\1/p" | tail -n 1
 }
 
-hosts=
-if [ "${1:-}" = --hosts ]; then hosts=yes; fi
+hosts='' tests=''
+case "${1:-}" in
+--hosts) hosts=yes ;;
+--tests) hosts=yes tests=yes ;;
+esac
 find_python
 packages=$(missing_packages | tr '\n' ' ')
 # shellcheck disable=SC2086 # a list of words

@@ -110,6 +110,13 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "extra without name": (["-e", "=x"], ["sets no variable"]),
     "extra from nowhere": (["-e", "@/no/such.yml"], ["/no/such.yml"]),
     "unsupported connection": (["-e", "ansible_connection=winrm"], ["'winrm' is not supported"]),
+    "no forks": (["--forks", "0"], ["--forks 0", "write 1 or more"]),
+    "batches of what": (["--serial", "1,many"], ["'many' is neither a number of hosts nor a percentage", "--serial"]),
+    "more than all": (["--max-fail", "101%"], ["'101%' is neither", "--max-fail"]),
+    "a batch in the inventory": (["-e", "rollout_serial=[1, x]"], ["rollout_serial", "'x' is neither", "25%"]),
+    "a plan that is not there": (["--plan", "/no/such.json"], ["/no/such.json", "invoke plan --out"]),
+    "a plan that is none": (["--plan", "pyproject.toml"], ["pyproject.toml", "cannot be read"]),
+    "attach with more": (["--attach", "last", "--serial", "1"], ["--attach takes the name of a run"]),
     "bad port": (["-e", "ansible_port=ssh"], ["ansible_port", "whole number"]),
 }
 
@@ -140,6 +147,22 @@ def test_bad_inventories(invoke: Invoke, listener: socket.socket, tmp_path: Path
     inventory = fill(tmp_path / "other", {"hosts.yml": dedent(text)}) / "hosts.yml"
     error = refusal(invoke("plan", "--host", "prod1", inventory=inventory), listener)
     assert [part for part in expected if part not in error] == []
+
+
+def test_hosts_that_differ_in_what_is_one_for_all(invoke: Invoke, listener: socket.socket, tmp_path: Path) -> None:
+    """A rollout is of all hosts together: two that declare it differently are named, until the command line decides."""
+    fill(tmp_path, {"host_vars/prod2.yml": "rollout_max_fail: 1\n"})
+    error = refusal(invoke("deploy", "--host", "prod1,prod2"), listener)
+    assert "prod1 and prod2 differ in rollout_max_fail" in error and "prod2.yml" in error
+    listener.close()
+    assert invoke("deploy", "--host", "prod1,prod2", "--max-fail", "1").returncode == 4
+
+
+def test_a_run_that_is_not_kept(listener: socket.socket) -> None:
+    """A name that is of no run is refused, and the verb that lists them named."""
+    command = [sys.executable, "-m", "invoke", "runs", "--show", "1999"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "no run 1999 is kept here" in refusal(done, listener) and "invoke runs" in done.stderr
 
 
 def test_an_inventory_that_is_not_there(invoke: Invoke, listener: socket.socket, tmp_path: Path) -> None:
@@ -185,8 +208,9 @@ def test_a_silent_host(invoke: Invoke, options: list[str]) -> None:
     done = invoke("status", "--host", "prod1", *options)
     assert done.returncode == 4
     if options:
-        (event,) = map(json.loads, done.stdout.splitlines())
-        assert (event["host"], event["event"], event["exit"], done.stderr) == ("prod1", "error", 4, "")
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [event["event"] for event in events] == ["started", "connecting", "error", "result", "finished"]
+        assert (events[2]["host"], events[2]["exit"], done.stderr) == ("prod1", 4, "")
     else:
         assert [line[:7] for line in done.stderr.splitlines()] == list(LABELS)
         assert "no answer within 1 s" in done.stderr
@@ -261,10 +285,13 @@ def test_the_sandbox_is_not_up(invoke: Invoke, listener: socket.socket, tmp_path
     assert "invoke sandbox.up" in refusal(invoke("deploy", inventory=tmp_path / "none"), listener)
 
 
-def test_a_failure_does_not_spread(invoke: Invoke, listener: socket.socket) -> None:
-    """A deploy that fails on one host leaves the next ones alone, and names them."""
+def test_a_host_that_is_down_stops_a_deploy_everywhere(invoke: Invoke, listener: socket.socket) -> None:
+    """All hosts are looked at before any is changed: if one cannot be reached, nothing is begun anywhere."""
     listener.close()
     done = invoke("deploy", "--host", "prod1,prod2", "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 4
-    assert [(event["host"], event["event"]) for event in events] == [("prod1", "error"), ("prod2", "skipped")]
+    assert [event["hosts"] for event in events if event["event"] == "started"] == [["prod1", "prod2"]]
+    assert {event["host"] for event in events if event["event"] == "error"} == {"prod1", "prod2"}
+    assert not [event for event in events if event["event"] in ("batch", "begin")]
+    assert events[-1]["states"] == {"prod1": "unreachable", "prod2": "unreachable"}

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carboy.environment import content
+from carboy.environment import content, files
 from carboy.errors import DeclarationError
+from carboy.inventory.sealed import Secret
 from carboy.sandbox import ContainerHost
+from carboy.secrets import values
 from tests.support.hosts import systemd_host as systemd_host
 
 WHERE = "hosts.yml: app_secrets_file"
@@ -34,6 +36,11 @@ VALUES = {
 }
 
 
+def of_file(path: Path) -> dict[str, Secret]:
+    """The secrets in a file of this machine."""
+    return values({}, path, where="", file_where=WHERE)
+
+
 def parsed(text: str) -> dict[str, str]:
     """What systemd makes of a file in which every value stands in double quotes: systemd.exec(5), EnvironmentFile=."""
     found, rest = {}, text
@@ -50,13 +57,13 @@ def parsed(text: str) -> dict[str, str]:
 
 def test_the_form_is_fixed() -> None:
     """Sorted lines of NAME="value", with a backslash before each character that means something within quotes."""
-    assert content({"B": 'a"$\\`', "A": ""}, None, WHERE).text() == 'A=""\nB="a\\"\\$\\\\\\`"\n'
+    assert content({"B": 'a"$\\`', "A": ""}, WHERE).text() == 'A=""\nB="a\\"\\$\\\\\\`"\n'
 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_values_survive(name: str) -> None:
     """Quotes, dollars, backslashes, line breaks, remarks, spaces at the edges: nothing is lost or expanded."""
-    assert parsed(content(VALUES, None, WHERE).text())[name] == VALUES[name]
+    assert parsed(content(VALUES, WHERE).text())[name] == VALUES[name]
 
 
 @settings(max_examples=100, deadline=None)
@@ -64,7 +71,7 @@ def test_values_survive(name: str) -> None:
 def test_any_value_survives_or_is_refused(values: dict[str, str]) -> None:
     """No value can become another variable or another value; what systemd could not pass on is an error."""
     try:
-        assert parsed(content(values, None, WHERE).text()) == values
+        assert parsed(content(values, WHERE).text()) == values
     except DeclarationError:
         assert any(ord(character) < 32 or ord(character) > 0xD7FF for value in values.values() for character in value)
 
@@ -73,7 +80,7 @@ def test_any_value_survives_or_is_refused(values: dict[str, str]) -> None:
 def test_what_systemd_does_not_take_is_refused(code: int) -> None:
     """Control characters and what is no character: the variable is named, its value is not."""
     with pytest.raises(DeclarationError, match="the value of TOKEN") as caught:
-        content({"TOKEN": SENTINEL + chr(code)}, None, WHERE)
+        content({"TOKEN": SENTINEL + chr(code)}, WHERE)
     assert SENTINEL not in str(caught.value)
 
 
@@ -81,7 +88,9 @@ def test_secrets_join_and_win(tmp_path: Path) -> None:
     """The secrets file adds variables, and wins over a plain one of the same name."""
     secrets = tmp_path / "secrets.yml"
     secrets.write_text("TOKEN: hunter2\nBOTH: secret\n")
-    assert parsed(content({"BOTH": "plain", "A": "a"}, secrets, WHERE).text()) == {
+    [(mode, kept)] = files({"BOTH": "plain", "A": "a"}, of_file(secrets), where=WHERE).values()
+    assert mode == "0600"
+    assert parsed(kept.text()) == {
         "A": "a",
         "BOTH": "secret",
         "TOKEN": "hunter2",
@@ -113,7 +122,7 @@ def test_a_bad_secrets_file_never_shows_a_value(tmp_path: Path, kind: str) -> No
     secrets = tmp_path / "secrets.yml"
     secrets.write_text(BAD_SECRETS[kind])
     with pytest.raises(DeclarationError) as caught:
-        content({}, secrets, WHERE)
+        of_file(secrets)
     assert (caught.value.where, caught.value.exit_code) == (WHERE, 3)
     assert SENTINEL not in str(caught.value)
     assert caught.value.__cause__ is None
@@ -123,7 +132,7 @@ def test_a_bad_secrets_file_never_shows_a_value(tmp_path: Path, kind: str) -> No
 def test_a_secrets_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     """A missing file, or a folder, is named, and told with its place in the inventory."""
     with pytest.raises(DeclarationError, match=f"the secrets file {tmp_path / name}: cannot be read") as caught:
-        content({}, tmp_path / name, WHERE)
+        of_file(tmp_path / name)
     assert caught.value.where == WHERE
 
 
@@ -132,13 +141,13 @@ def test_a_secrets_file_in_another_encoding(tmp_path: Path) -> None:
     secrets = tmp_path / "secrets.yml"
     secrets.write_bytes(b"TOKEN: gr\xfc\xdfe")
     with pytest.raises(DeclarationError, match="not UTF-8"):
-        content({}, secrets, WHERE)
+        of_file(secrets)
 
 
 def test_systemd_reads_what_was_written(systemd_host: ContainerHost) -> None:
     """A service of a real systemd gets every value as it was declared, whatever characters are in it."""
     values = {**VALUES, **{f"CHARACTER_{code}": f"a{chr(code)}b{chr(code)}" for code in CODES}}
-    written = base64.b64encode(content(values, None, WHERE).text().encode()).decode()
+    written = base64.b64encode(content(values, WHERE).text().encode()).decode()
     service = "systemd-run --quiet --wait --pipe -p EnvironmentFile=/run/probe.env env -0"
     read = systemd_host.container.shell(f"echo {written} | base64 -d >/run/probe.env; {service} | base64 -w 0")
     passed = base64.b64decode(read).decode().split("\0")

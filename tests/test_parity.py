@@ -50,6 +50,8 @@ OTHER: dict[str, Any] = {
     "listen": "127.0.0.1:9000",
     "health": "/other",
     "environment": {"A": "1"},
+    "secrets": {"A": "1"},
+    "secrets_as": "files",
     "start_timeout": 77,
     "stop_timeout": 77,
     "memory_max": "321M",
@@ -118,8 +120,10 @@ WRITTEN: dict[str, dict[str, str]] = {
 ALONG: dict[str, dict[str, Any]] = {
     "proxy": {"app_listen": "/run/hello/web.sock"},
     "domain": {"app_listen": "/run/hello/web.sock", "app_proxy": "nginx"},
+    "secrets_as": {"app_secrets": {"A": "1"}},
 }
 """What a key needs beside itself, under its usual value too."""
+IN_PODS: dict[str, dict[str, Any]] = {"secrets_as": {"kubernetes_secrets": {"A": "shop/a"}}}
 REFUSALS = [(runtime, key) for runtime in RUNTIMES for key in getattr(import_module(f"roles.{runtime}"), "REFUSES", {})]
 
 
@@ -150,7 +154,7 @@ def rendered(found: Catalog) -> str:
 
 
 def test_every_key_is_tried() -> None:
-    """The table above has another value for each key of the specification but the runtime itself and the secrets."""
+    """The table above has another value for each key of the specification but the runtime and the file of secrets."""
     assert set(OTHER) == {field.name for field in fields(App)} - {"runtime", "secrets_file"}
 
 
@@ -159,7 +163,7 @@ def test_every_key_is_tried() -> None:
 def test_no_key_is_ignored(runtime: str, key: str, app: Path) -> None:
     """Another value of any key changes what the host gets, or is refused with the key's name."""
     # An Ingress is the only proxy that pods have, and a socket file none that it could reach.
-    along, other = {} if runtime == "kubernetes" else ALONG.get(key, {}), OTHER[key]
+    along, other = IN_PODS.get(key, {}) if runtime == "kubernetes" else ALONG.get(key, {}), OTHER[key]
     other = str(app.with_name(other)) if key == "source" else other
     try:
         usual = rendered(catalog(runtime, app, **along))
@@ -180,6 +184,19 @@ def test_no_secret_is_ignored(runtime: str, app: Path, tmp_path: Path) -> None:
         assert "app_secrets_file" in refusal.what
         return
     assert "sentinel-secret" in rendered(changed) and "sentinel-secret" not in json.dumps(changed.wire())
+
+
+@pytest.mark.parametrize("form", ["environment", "files"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_no_source_of_a_secret_is_ignored(runtime: str, form: str, app: Path) -> None:
+    """A secret of the inventory is among what a host gets and in no text that everybody may read, or is refused."""
+    try:
+        changed = catalog(runtime, app, app_secrets={"TOKEN": "sentinel-secret"}, app_secrets_as=form)
+    except DeclarationError as refusal:
+        assert "app_secrets" in refusal.what and refusal.hint
+        return
+    assert "sentinel-secret" in rendered(changed) and "sentinel-secret" not in json.dumps(changed.wire())
+    assert ("TOKEN_FILE" in rendered(changed) or '"TOKEN"' in rendered(changed)) is (form == "files")
 
 
 @pytest.mark.parametrize(("runtime", "key"), REFUSALS)

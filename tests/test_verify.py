@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from carboy.console import words
 from carboy.verify import judge
-from carboy.verify.session import SUITE, laid_out
+from carboy.verify.session import SUITE
 from carboy.verify.target import ON_HOST, script
 from tests.verify.releases.test_packages import parsed, unmet
 
@@ -84,19 +85,32 @@ def test_time_spans_of_systemd(text: str, seconds: float) -> None:
     assert judge.seconds(text) == pytest.approx(seconds)
 
 
+CHECK = {
+    "title": "every word of a title that is rather long " * 3,
+    "facts": {"kills": 3},
+    "outcome": "failed",
+    "subject": "account",
+    "seconds": 0.014,
+    "message": "what is wrong\nnext: do this",
+}
+
+
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
 def test_a_check_fits_the_terminal(width: int) -> None:
-    """A long title goes on below itself, and no word of it is lost."""
-    begin, title, end = "box  ok       account   ", "every word of a title that is rather long " * 3, "   0.01 s"
-    lines = laid_out(begin, title, end, width)
-    assert max(map(len, lines)) <= width
-    assert lines[0].endswith(end) and all(line.startswith(" " * len(begin)) for line in lines[1:])
-    assert " ".join([lines[0][len(begin) : -len(end)], *lines[1:]]).split() == title.split()
+    """A long title goes on below itself, no word of it is lost, and the finding stands below."""
+    lines = [text for text, _, _ in words.check(CHECK, words.Look(width, check=False))]
+    title, begin, end = lines[:-2], "failed   account   ", "   0.01 s"
+    assert lines[-2:] == ["| what is wrong", "| next: do this"] and max(map(len, title)) <= width
+    assert title[0].startswith(begin) and title[0].endswith(end)
+    assert all(line.startswith(" " * len(begin)) for line in title[1:])
+    shown = " ".join([title[0][len(begin) : -len(end)], *title[1:]])
+    assert shown.split() == f"{CHECK['title']} · kills 3".split()
 
 
 def test_a_check_is_one_line_where_there_is_no_terminal() -> None:
     """What a program or a file gets is not broken."""
-    assert laid_out("begin ", "word " * 50, " end", None) == ["begin " + "word " * 50 + " end"]
+    line, *_ = words.check({**CHECK, "message": ""}, words.Look(None, check=False))
+    assert line == (f"failed   account   {CHECK['title']} · kills 3   0.01 s", "red", False)
 
 
 def test_a_finding_says_what_is_what_should_be_and_what_to_do() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any, Callable, Iterator, List, Tuple
@@ -30,7 +31,8 @@ def apply(host: Host, args: Arguments) -> None:
 
 def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Say what a deploy would change; what is needed to show it is forgotten again."""
-    host.blobs = host.at("/run/carboy-plan-" + host.run_id)
+    # By the process: one run may know the host by several names.
+    host.blobs = host.at("/run/carboy-plan-%d" % os.getpid())
     drifts = [(entry, _drift(entry, host)) for entry in entries]
     try:
         if args["diff"] and any(drift for _, drift in drifts):
@@ -46,16 +48,19 @@ def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
 def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Fetch everything that the repairs will need, then repair in order, alone if need be."""
     lock.hold(host, args["app"], host.holder, args["wait"])
-    drifting = [resource for role, resource in entries if _drift((role, resource), host)]
+    drifts = [(entry[1], _drift(entry, host)) for entry in entries]
+    drifting = [resource for resource, drift in drifts if drift]
     if not drifting:
         for entry in entries:
             _emit(host, entry, "ok")
         return
     code.load(host)
     # Here, because these have only just arrived.
+    from carboy.applier.planned import agree
     from carboy.applier.prune import forget
     from carboy.applier.room import check
 
+    agree([(resource.title(), drift) for resource, drift in drifts], args.get("plan"))
     _gather(host, [resource.lacks for resource in drifting], lambda needs: check(host, drifting, needs))
     detach(host)
     try:

@@ -22,9 +22,9 @@ def install(host: Host, names: Tuple[str, ...]) -> None:
             "packages are missing and the host has no apt-get: %s" % " ".join(names),
             hint="install them with the host's own package manager, then deploy again",
         )
-    holder = _holder(host)
-    if holder:
-        host.say("waiting for the package database, held by %s" % holder)
+    busy = holder(host)
+    if busy:
+        host.say("waiting for the package database, held by %s" % busy)
     install = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=%d" % LOCK_SECONDS, "install", "-y")
     command = (*install, "--no-install-recommends", *names)
     if host.call(*command, env=QUIET).returncode:
@@ -32,7 +32,7 @@ def install(host: Host, names: Tuple[str, ...]) -> None:
         host.run(*command, env=QUIET)
 
 
-def _holder(host: Host) -> str:
+def holder(host: Host) -> str:
     """Name and number of the process that holds the lock of dpkg; empty if it is free."""
     try:
         with open(host.at(LOCK), "r+b") as lock:

@@ -36,8 +36,8 @@ def contents_of(release: Path) -> Contents:
 
 
 def secrets(files: Dict[str, str]) -> FrozenSet[str]:
-    """The names of files that only root may read, given each one's mode."""
-    return frozenset(name for name, mode in files.items() if not int(mode, 8) & 0o077)
+    """The names of files that not everybody may read, given each one's mode."""
+    return frozenset(name for name, mode in files.items() if not int(mode, 8) & 0o007)
 
 
 def difference(before: Contents, after: Contents) -> str:

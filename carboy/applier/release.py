@@ -82,7 +82,7 @@ class Release(Resource):
         path = store.path(name)
         host.say("building release %s" % name)
         with anew(path):
-            self._lay_out(host, name, path)
+            self._lay_out(host, path)
         self._check(host, name, path)
         os.sync()
         write(path / COMPLETE, json.dumps(self._record(host), indent=1).encode())
@@ -119,13 +119,12 @@ class Release(Resource):
         wanted = {digest for _, _, digest, _ in self._entries(host)}
         return {digest: path for digest, path in held.items() if digest in wanted and _digest(path) == digest}
 
-    def _lay_out(self, host: Host, name: str, path: Path) -> None:
+    def _lay_out(self, host: Host, path: Path) -> None:
+        from carboy.applier.parts import lay
+
         path.mkdir(mode=0o755)
         self._tree(host, path / "tree")
-        for part, (mode, blob) in self.files.items():
-            place = path / part.replace("{release}", name)
-            place.parent.mkdir(exist_ok=True)
-            write(place, host.blob(blob.need).read_bytes(), int(mode, 8))
+        lay(host, self.app, path, self.files)
         write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
         (path / "venv").symlink_to(os.path.relpath(host.at(self.venv.path(host)), path))
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from carboy.errors import DeclarationError
 from carboy.inventory.origin import Layer, Origin, Written
 
+_FIRST_MENTION = ("inventory_file", "inventory_dir")
+
 
 @dataclass
 class Group:
@@ -21,6 +23,13 @@ class Group:
     variables: Layer = field(default_factory=dict)
     hosts: dict[str, None] = field(default_factory=dict)
     children: dict[str, Origin] = field(default_factory=dict)
+
+    def add(self, variables: Layer) -> None:
+        """Add variables; `ansible_group_priority` is none of them, but ranks the group among others."""
+        priority = variables.pop("ansible_group_priority", None)
+        self.variables |= variables
+        if priority is not None:
+            self.priority = _number(priority)
 
 
 @dataclass
@@ -43,6 +52,7 @@ class Declared:
 
     def lineage(self) -> Lineage:
         """The finished graph of the groups; DeclarationError if a group descends from itself."""
+        self._refuse_namesakes()
         parents: dict[str, list[str]] = {name: [] for name in self.groups}
         for name, group in self.groups.items():
             for child in group.children:
@@ -53,6 +63,13 @@ class Declared:
             return Lineage(self, {name: parents[name] for name in TopologicalSorter(parents).static_order()})
         except CycleError as error:
             raise self._cycle(error.args[1]) from error
+
+    def _refuse_namesakes(self) -> None:
+        for name in self.hosts.keys() & self.groups.keys():
+            said = [written for key, written in self.hosts[name].items() if key not in _FIRST_MENTION]
+            if said:
+                what = f"{name!r} is a host and a group, and Ansible gives the group what is said of the host"
+                raise DeclarationError(what, where=str(said[0].origin), hint=f"rename one, or use host_vars/{name}.yml")
 
     def _cycle(self, names: list[str]) -> DeclarationError:
         links = [self.groups[a].children.get(b) for a, b in pairwise(names)]
@@ -97,9 +114,41 @@ class Lineage:
                 direct[host].append(name)
         return direct
 
+    @cached_property
+    def members(self) -> dict[str, tuple[str, ...]]:
+        """The hosts of each group: its own, then those of its children, then of theirs, in Ansible's order."""
+        own = {name: list(group.hosts) for name, group in self.declared.groups.items()}
+        alone = dict.fromkeys((*own["ungrouped"], *self.declared.hosts))
+        own["ungrouped"] = [host for host in alone if not self._named(host)]
+        return {name: tuple(dict.fromkeys(host for kin in self._descent(name) for host in own[kin])) for name in own}
+
+    @cached_property
+    def _children(self) -> dict[str, list[str]]:
+        children = {name: list(group.children) for name, group in self.declared.groups.items()}
+        orphans = (name for name in children if self.parents[name] == ["all"])
+        children["all"] = list(dict.fromkeys(("ungrouped", *children["all"], *orphans)))
+        return children
+
+    def _descent(self, name: str) -> dict[str, None]:
+        found, level = {name: None}, [name]
+        while level:
+            level = [child for parent in level for child in self._children[parent] if child not in found]
+            found |= dict.fromkeys(level)
+        return found
+
+    def _named(self, host: str) -> set[str]:
+        # Ansible's own rule: who is in another group is not in ungrouped, and who is in none is.
+        return set(self._direct[host]) - {"all", "ungrouped"}
+
     def groups_of(self, host: str) -> list[str]:
         """The host's groups without `all`: parents before children, then by priority, then by name."""
-        # Ansible's own rule: who is in another group is not in ungrouped, and who is in none is.
-        direct = set(self._direct[host]) - {"all", "ungrouped"} or {"ungrouped"}
+        direct = self._named(host) or {"ungrouped"}
         names = frozenset().union(*(self.ancestors[name] for name in direct)) - {"all"}
         return sorted(names, key=lambda name: (self.depths[name], self.declared.groups[name].priority, name))
+
+
+def _number(written: Written) -> int:
+    try:
+        return int(written.value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DeclarationError("ansible_group_priority is a whole number", where=str(written.origin)) from error

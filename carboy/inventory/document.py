@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from carboy.errors import DeclarationError
+from carboy.inventory.sealed import Secret, hidden
 
 MAX_DEPTH = 50
 MAX_REPLAYED = 100_000
@@ -43,6 +44,11 @@ class Vaulted:
 
 def read(path: Path) -> Any:
     """The value in a YAML or JSON file; None if it is empty, DeclarationError if it cannot be read."""
+    return parse(text_of(path), str(path))
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, a `Secret` if it is encrypted; DeclarationError if it cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -50,12 +56,18 @@ def read(path: Path) -> Any:
     except (OSError, ValueError) as error:
         raise DeclarationError(f"cannot be read: {getattr(error, 'strerror', error)}", where=str(path)) from error
     if text.startswith("$ANSIBLE_VAULT"):
-        raise DeclarationError("vault is not supported yet", where=str(path), hint="keep this file unencrypted for now")
-    return parse(text, str(path))
+        from carboy.inventory.vault import KEYRING  # here, because few files are encrypted
+
+        return KEYRING.open(text, str(path))
+    return text
 
 
 def parse(text: str, name: str) -> Any:
-    """The value of YAML or JSON text; `name` is what errors call it."""
+    """The value of YAML or JSON text, marked as secret if the text is; `name` is what errors call it."""
+    return hidden(_parsed(str(text), name)) if isinstance(text, Secret) else _parsed(text, name)
+
+
+def _parsed(text: str, name: str) -> Any:
     # Ansible tries JSON first: 1e5 is a number there and text in YAML 1.1. Whatever JSON refuses, YAML explains.
     if text.lstrip()[:1] in ("{", "["):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from carboy.errors import DeclarationError
+from carboy.inventory.foreign import refuse_foreign
 from carboy.inventory.origin import Origin
 from carboy.inventory.references import References
+from carboy.inventory.sealed import opened
 
 T = TypeVar("T")
 
@@ -21,6 +22,11 @@ _SUPPORTED = {
     "ansible_become_user": ("root",),
     "ansible_become_method": ("sudo",),
 }
+_WHY_NOT = {
+    "ansible_become_user": "units, users and folders are root's to make; the app itself runs as a user of its own",
+    "ansible_become_method": "Carboy becomes root by sudo alone, or logs in as root",
+}
+_SSH_OPTIONS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _KEY_FILE = ("ansible_private_key_file", "ansible_ssh_private_key_file")
 _DISCOVERED = ("auto", "auto_legacy", "auto_silent", "auto_legacy_silent")
 _YES = ("y", "yes", "on", "1", "true", "t")
@@ -43,17 +49,21 @@ class Host:
         return References(self.variables, self.origins)
 
     def value(self, name: str) -> Any:
-        """A variable with its references filled in, None if there is none."""
+        """A variable with its references filled in and all that is encrypted in it opened, None if there is none."""
+        return opened(self.sealed(name))
+
+    def sealed(self, name: str) -> Any:
+        """The same with what is encrypted still closed."""
         return self._references.value(name) if name in self.variables else None
 
     def read(self, name: str, convert: Callable[[Any], T]) -> T:
-        """A variable as `convert` takes it, which raises ValueError for what it does not take.
+        """A variable as `convert` takes it, which opens what it needs and raises ValueError for what it does not take.
 
         With `-e name=123` the text that was typed is tried too: only the reader knows whether a number is meant.
         """
         origin = self.origins.get(name)
         try:
-            return convert(self.value(name))
+            return convert(self.sealed(name))
         except ValueError:
             if not origin or origin.typed is None:
                 raise
@@ -69,19 +79,29 @@ class Host:
         return self._read(_text, "ansible_host", "ansible_ssh_host") or self.name
 
     @property
-    def port(self) -> int:
-        """The port that sshd listens on."""
-        return self._read(_port, "ansible_port", "ansible_ssh_port") or 22
+    def port(self) -> int | None:
+        """The port that sshd listens on; None to have ssh's configuration say."""
+        return self._read(_port, "ansible_port", "ansible_ssh_port")
 
     @property
-    def user(self) -> str:
-        """The user to log in as: the local one if none is named."""
-        return self._read(_text, "ansible_user", "ansible_ssh_user") or _local_user()
+    def user(self) -> str | None:
+        """The user to log in as; None to have ssh's configuration say."""
+        return self._read(_text, "ansible_user", "ansible_ssh_user")
 
     @property
     def key_file(self) -> Path | None:
         """The private key to log in with; a relative path starts at the current directory."""
         return self._read(_path, *_KEY_FILE)
+
+    @property
+    def passphrase(self) -> str | None:
+        """What opens that key."""
+        return self._read(_text, "ansible_private_key_passphrase", "ansible_ssh_private_key_passphrase")
+
+    @property
+    def ssh_options(self) -> tuple[str, ...]:
+        """Options for ssh, as on its command line."""
+        return tuple(word for name in _SSH_OPTIONS for word in self._read(_options, name) or ())
 
     @property
     def password(self) -> str | None:
@@ -113,9 +133,9 @@ class Host:
         return str(found)
 
     @property
-    def connect_timeout(self) -> int:
-        """How many seconds a connection may take to come up."""
-        return self._read(_seconds, "ansible_timeout", "ansible_ssh_timeout") or 10
+    def connect_timeout(self) -> int | None:
+        """How many seconds a connection may take to come up; None to have ssh's configuration say."""
+        return self._read(_seconds, "ansible_timeout", "ansible_ssh_timeout")
 
     def check(self) -> None:
         """Raise DeclarationError if Carboy cannot connect in the way that is declared."""
@@ -123,12 +143,15 @@ class Host:
             found = self._read(_text, name)
             if found is not None and found.removeprefix("ansible.builtin.") not in known:
                 what = f"{name} {found!r} is not supported"
-                raise DeclarationError(what, where=self.where(name), hint=f"use {' or '.join(known)}, or remove it")
+                why = f"; {_WHY_NOT[name]}" if name in _WHY_NOT else ""
+                hint = f"use {' or '.join(known)}, or remove it{why}"
+                raise DeclarationError(what, where=self.where(name), hint=hint)
+        refuse_foreign(self.name, self.variables, self.origins)
         if self.local and self.become:
             what = "ansible_become is not supported with ansible_connection: local"
             raise DeclarationError(what, where=self.where("ansible_become"), hint="remove one of them")
         _ = (self.address, self.port, self.user, self._read(_existing, *_KEY_FILE), self.password)
-        _ = (self.become, self.become_password, self.python, self.connect_timeout)
+        _ = (self.become, self.become_password, self.python, self.connect_timeout, self.passphrase, self.ssh_options)
 
     def _read(self, convert: Callable[[Any], T], *names: str) -> T | None:
         # Ansible has several names for most of these; the last that is set wins.
@@ -136,18 +159,11 @@ class Host:
         if not given:
             return None
         try:
-            return self.read(given[-1], convert)
+            return self.read(given[-1], lambda value: convert(opened(value)))
         except ValueError as error:
             raise DeclarationError(
                 f"{given[-1]} {error}", where=self.where(given[-1]), hint="correct it there"
             ) from error
-
-
-def _local_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError) as error:
-        raise DeclarationError("the local user has no name", hint="set ansible_user") from error
 
 
 def _text(value: Any) -> str:
@@ -185,6 +201,12 @@ def _path(value: Any) -> Path:
         return Path(_text(value)).expanduser()
     except RuntimeError as error:
         raise ValueError(f"{value!r} starts at the home of a user who has none") from error
+
+
+def _options(value: Any) -> tuple[str, ...]:
+    from carboy.ssh.options import words  # here, because few inventories have any
+
+    return words(_text(value)) if value else ()
 
 
 def _existing(value: Any) -> Path:

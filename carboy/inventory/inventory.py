@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from carboy.errors import DeclarationError
 from carboy.inventory.host import Host
+from carboy.inventory.patterns import Patterns
 from carboy.inventory.suggest import did_you_mean
 
 
@@ -17,21 +18,13 @@ class Inventory:
     hosts: Mapping[str, Host]
     groups: Mapping[str, tuple[str, ...]]
 
-    def select(self, names: Sequence[str]) -> tuple[Host, ...]:
-        """The hosts that names of hosts and groups stand for, in inventory order, each checked for how to connect."""
-        wanted = {host for entry in names for name in entry.split(",") for host in self._members(name.strip())}
-        if not wanted:
-            what = f"{', '.join(names)} has no hosts" if names else "no host is named"
+    def select(self, patterns: Sequence[str]) -> tuple[Host, ...]:
+        """The hosts that Ansible's host patterns pick, in the order of Ansible, each checked for how to connect."""
+        found = Patterns(self.hosts, self.groups).pick(patterns) if patterns else []
+        if not found:
+            what = f"{', '.join(patterns)} has no hosts" if patterns else "no host is named"
             raise DeclarationError(what, hint=did_you_mean("", self.hosts))
-        chosen = tuple(host for name, host in self.hosts.items() if name in wanted)
+        chosen = tuple(self.hosts[name] for name in found)
         for host in chosen:
             host.check()
         return chosen
-
-    def _members(self, name: str) -> tuple[str, ...]:
-        if name in self.groups:
-            return self.groups[name]
-        if name in self.hosts:
-            return (name,)
-        known = dict.fromkeys((*self.hosts, *self.groups))
-        raise DeclarationError(f"unknown host or group {name!r}", hint=did_you_mean(name, known))

@@ -3,50 +3,52 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from carboy.errors import DeclarationError
 from carboy.inventory.declared import Declared, Lineage
 from carboy.inventory.host import Host
 from carboy.inventory.inventory import Inventory
 from carboy.inventory.origin import Layer, Origin, Written
+from carboy.inventory.source import is_host_list, read_source
+from carboy.inventory.surroundings import configs, refuse_beside_playbook
 from carboy.inventory.variable_files import VariableFiles
-from carboy.inventory.yaml_source import read_source
 
-_IGNORED = re.compile(
-    r"^\.|^(host_vars|group_vars|vars_plugins)$|(\.(pyc|pyo|swp|bak|rpm|md|txt|rst|orig|cfg|retry)|~)$"
-)
+if TYPE_CHECKING:
+    from carboy.inventory.ansible_cfg import Unread
 
 
 def load(sources: Sequence[Path], extra: Mapping[str, Written] = {}) -> Inventory:
     """The inventory that the files and folders declare together; `extra` variables win over all others."""
     declared = Declared()
-    for file in (file for source in sources for file in _files(source)):
-        read_source(file, declared)
+    for source in sources:
+        read_source(source, declared)
     if not declared.hosts:
         where = ", ".join(map(str, sources))
         raise DeclarationError("the inventory has no hosts", where=where, hint="add one: all: {hosts: {prod1: {}}}")
-    return _Merge(declared, declared.lineage(), _folders(sources), dict(extra)).inventory()
+    folders = _folders(sources)
+    refuse_beside_playbook(folders)
+    files = [(VariableFiles(path / "group_vars"), VariableFiles(path / "host_vars")) for path in folders]
+    return _Merge(declared, declared.lineage(), files, dict(extra), _unread(folders)).inventory()
 
 
-def _files(source: Path) -> Iterator[Path]:
-    if not source.exists():
-        hint = "name a file or folder that exists"
-        raise DeclarationError("the inventory does not exist", where=str(source), hint=hint)
-    if not source.is_dir():
-        yield source
-        return
-    for entry in sorted(source.iterdir()):
-        if not _IGNORED.search(entry.name):
-            yield from _files(entry)
-
-
-def _folders(sources: Sequence[Path]) -> list[tuple[VariableFiles, VariableFiles]]:
+def _folders(sources: Sequence[Path]) -> list[Path]:
     # A folder that comes twice counts where it comes last, because there it overrides again.
-    folders = dict.fromkeys(source if source.is_dir() else source.parent for source in reversed(sources))
-    return [(VariableFiles(path / "group_vars"), VariableFiles(path / "host_vars")) for path in reversed(folders)]
+    files = [source for source in reversed(sources) if not is_host_list(source)]
+    folders = dict.fromkeys(source if source.is_dir() else source.parent for source in files)
+    return list(reversed(folders))
+
+
+def _unread(folders: Sequence[Path]) -> list[Unread]:
+    if not (found := configs(folders)):
+        return []
+    from carboy.inventory.ansible_cfg import unread  # Few inventories have an ansible.cfg beside them.
+
+    return [missed for config in found for missed in unread(config)]
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,10 @@ class _Merge:
     lineage: Lineage
     folders: Sequence[tuple[VariableFiles, VariableFiles]]
     extra: Layer
+    unread: Sequence[Unread]
 
     def inventory(self) -> Inventory:
-        hosts = {name: self._host(name) for name in self.declared.hosts}
-        members: dict[str, list[str]] = {name: [] for name in self.declared.groups}
-        for host in hosts.values():
-            for group in ("all", *host.groups):
-                members[group].append(host.name)
-        return Inventory(hosts, {name: tuple(found) for name, found in members.items()})
+        return Inventory(_Hosts(self.declared.hosts, cache(self._host)), self.lineage.members)
 
     def _host(self, name: str) -> Host:
         groups = self.lineage.groups_of(name)
@@ -70,7 +68,10 @@ class _Merge:
         for layer in self._layers(name, groups):
             merged |= layer
         values = {key: written.value for key, written in merged.items()}
-        return Host(name, values, {key: written.origin for key, written in merged.items()}, tuple(sorted(groups)))
+        host = Host(name, values, {key: written.origin for key, written in merged.items()}, tuple(sorted(groups)))
+        for missed in self.unread:
+            missed.check(host)
+        return host
 
     def _layers(self, host: str, groups: Sequence[str]) -> Iterator[Layer]:
         """Everything said about a host, the weakest first."""
@@ -82,6 +83,28 @@ class _Merge:
         yield from (files.of(host) for _, files in self.folders)
         yield self.extra
         yield _magic(host, groups)
+
+
+@dataclass(frozen=True)
+class _Hosts(Mapping[str, Host]):
+    """All hosts, each merged when it is asked for: nobody needs the vault passwords of hosts that are not meant."""
+
+    names: Mapping[str, object]
+    merged: Callable[[str], Host]
+
+    def __getitem__(self, name: str) -> Host:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.merged(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
 
 
 def _magic(host: str, groups: Sequence[str]) -> Layer:

@@ -8,22 +8,45 @@ from collections.abc import Iterator, Sequence
 
 MAX_HOSTS = 10_000
 
-_BRACKETED_IPV6 = re.compile(r"\[([0-9A-Fa-f.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)\]:([0-9]+)")
-_WITH_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])+):([0-9]{1,5})")
+_BRACKETED_IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\]:([0-9]+)")
+_WITH_PORT = re.compile(r"((?:[^:\[\]]|\[[^\]]*\])*):([0-9]+)")
 _RANGE = re.compile(r"\[([^\]]*)\]")
+_SPAN = r"\[(?:[a-z]:[a-z]|[0-9]+:[0-9]+)(?::[0-9]+)?\]"
+_LABEL = rf"(?:\w|{_SPAN})(?:[\w-]|{_SPAN})*(?<![_-])"
+_PLAIN = rf"{_LABEL}(?:\.{_LABEL})*"  # Compiled when a port is met: that takes longer than reading most inventories.
 
 
 def expand(pattern: str) -> tuple[list[str], int | None]:
     """The hosts that a pattern stands for, and the port it names; ValueError says what is wrong with it."""
-    if match := _BRACKETED_IPV6.fullmatch(pattern):
-        return [match[1]], int(match[2])
+    if (match := _BRACKETED_IPV6.fullmatch(pattern)) and is_ipv6(match[1]):
+        return [match[1]], _port(match[2])
     match = _WITH_PORT.fullmatch(pattern)
+    # Behind any other name Ansible takes the colon and the number for a part of the name.
+    if match and (not re.fullmatch(_PLAIN, match[1], re.IGNORECASE) or pattern.startswith("[")):
+        raise ValueError("a port cannot stand behind this name; set ansible_port")
     names = [""]
     for part in _parts(match[1] if match else pattern):
         if len(names) * len(part) > MAX_HOSTS:
             raise ValueError(f"the range stands for more than {MAX_HOSTS} hosts")
         names = [name + end for name in names for end in part]
-    return names, int(match[2]) if match else None
+    return names, _port(match[2]) if match else None
+
+
+def is_ipv6(text: str) -> bool:
+    """Whether the text is an IPv6 address."""
+    from ipaddress import AddressValueError, IPv6Address  # Few inventories have any.
+
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _port(digits: str) -> int:
+    if len(digits) > 5 or not 1 <= int(digits) <= 65535:
+        raise ValueError("a port is between 1 and 65535")
+    return int(digits)
 
 
 def _parts(pattern: str) -> Iterator[Sequence[str]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from carboy.errors import DeclarationError
 from carboy.inventory.document import Unsafe, Vaulted
 from carboy.inventory.origin import Origin
+from carboy.inventory.sealed import Hidden, Sealed, Secret
 from carboy.inventory.suggest import did_you_mean
 
 MAX_TEXT = 1_000_000
@@ -29,7 +31,7 @@ class References:
         self._open: list[str] = []
 
     def value(self, name: str) -> Any:
-        """The value of a variable that exists; DeclarationError for a cycle, other Jinja or a vaulted value."""
+        """The value of a variable that exists, encrypted text still sealed; DeclarationError for a cycle or Jinja."""
         if name in self._open:
             raise self._error(
                 f"a variable refers to itself: {' > '.join([*self._open, name])}", "write one of them out"
@@ -45,16 +47,19 @@ class References:
         return self._known[name]
 
     def _error(self, what: str, hint: str) -> DeclarationError:
-        origin = self._origins.get(self._open[-1]) if self._open else None
-        return DeclarationError(what, where=str(origin or (self._open or [""])[-1]), hint=hint)
+        return DeclarationError(what, where=self._where(), hint=hint)
 
-    def _filled(self, value: Any) -> Any:
+    def _where(self) -> str:
+        origin = self._origins.get(self._open[-1]) if self._open else None
+        return str(origin or (self._open or [""])[-1])
+
+    def _filled(self, value: Any, path: str = "") -> Any:
         if isinstance(value, dict):
-            return {key: self._filled(inner) for key, inner in value.items()}
+            return {key: self._filled(inner, f"{path}.{key}") for key, inner in value.items()}
         if isinstance(value, list):
-            return [self._filled(inner) for inner in value]
+            return [self._filled(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
         if isinstance(value, Vaulted):
-            raise self._error("vault is not supported yet", "keep this value in a file of its own for now")
+            return sealed(value, self._where() + path)
         return self._text(value) if isinstance(value, str) and not isinstance(value, Unsafe) else value
 
     def _text(self, text: str) -> Any:
@@ -62,10 +67,11 @@ class References:
             raise self._error("this Jinja is not understood", _HINT)
         if whole := _REFERENCE.fullmatch(text):
             return self._referred(whole[1])
-        filled = _REFERENCE.sub(lambda match: self._inline(match[1]), text)
-        if len(filled) > MAX_TEXT:
-            raise self._error(f"the text grows beyond {MAX_TEXT} characters", "use fewer references")
-        return filled
+        values = {name: self._inline(name) for name in _REFERENCE.findall(text)}
+        if any(isinstance(value, Sealed) for value in values.values()):
+            return Sealed(partial(_joined, text, values, self._where()))
+        filled = _joined(text, values, self._where())
+        return Secret(filled) if any(isinstance(value, Hidden) for value in (text, *values.values())) else filled
 
     def _referred(self, name: str) -> Any:
         if name not in self._variables:
@@ -73,8 +79,30 @@ class References:
             raise self._error(what, did_you_mean(name, self._variables))
         return self.value(name)
 
-    def _inline(self, name: str) -> str:
+    def _inline(self, name: str) -> Any:
         value = self._referred(name)
-        if not isinstance(value, (str, int, float)):
+        if not isinstance(value, (str, int, float, Sealed)):
             raise self._error(f"{name!r} is no text or number, so it cannot stand inside a text", _HINT)
-        return str(value)
+        return value
+
+
+def _joined(text: str, values: Mapping[str, Any], where: str) -> str:
+    known = {name: value.text if isinstance(value, Sealed) else value for name, value in values.items()}
+    filled = _REFERENCE.sub(lambda match: str(known[match[1]]), text)
+    if len(filled) > MAX_TEXT:
+        what = f"the text grows beyond {MAX_TEXT} characters"
+        raise DeclarationError(what, where=where, hint="use fewer references")
+    return filled
+
+
+def sealed(value: Any, where: str) -> Any:
+    """What the keyring will open once it is read, in the place of an encrypted value; any other value as it is."""
+    if not isinstance(value, Vaulted):
+        return value
+
+    def text() -> str:
+        from carboy.inventory.vault import KEYRING  # here, because few values are encrypted
+
+        return KEYRING.open(value.ciphertext, where)
+
+    return Sealed(text)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin
 
 from carboy.errors import DeclarationError
+from carboy.inventory.sealed import Hidden, Sealed, Secret, Text
+from carboy.secrets import Source
 
 MAX_SHOWN = 60
 
@@ -68,6 +70,7 @@ def _quantity(value: Any, units: Mapping[str, float]) -> float:
 
 def convert(value: Any, kind: Any) -> Any:
     """The value as that type; Mismatch if it is of another, DeclarationError if settings cannot have that type."""
+    value = value.text if isinstance(value, Sealed) and kind not in (Text, Source) else value
     if kind in _PLAIN:
         return _plain(value, kind)
     shape = get_origin(kind)
@@ -98,12 +101,13 @@ def expected(kind: Any) -> str:
 
 
 def shown(value: Any, name: str) -> str:
-    """The value as an error may print it: short, and only its type if by its name it could be a secret."""
+    """The value as an error may print it: short, and only its type if it is a secret or by its name could be one."""
     if value is None or isinstance(value, (bool, list, dict)):
         kinds = {list: "a list", dict: "a mapping", bool: f"the boolean {str(value).lower()}"}
         return kinds.get(type(value), "nothing (null)")
-    noun = "the text" if isinstance(value, str) else f"the {type(value).__name__}"
-    return noun if _SECRET.search(name) else f"{noun} {repr(value)[:MAX_SHOWN]}"
+    kind = "text" if isinstance(value, (str, Sealed)) else type(value).__name__.removeprefix("Secret").lower()
+    noun = f"the {kind}"
+    return noun if _SECRET.search(name) or isinstance(value, (Hidden, Sealed)) else f"{noun} {repr(value)[:MAX_SHOWN]}"
 
 
 def _unsupported(kind: Any) -> DeclarationError:
@@ -117,10 +121,14 @@ def _plain(value: Any, kind: Any) -> Any:
     try:
         return converter(value)
     except (ValueError, OverflowError):
-        # A boolean where text is wanted is nearly always a bare yes, no, on or off.
-        raise Mismatch(
-            words, value, hint="quote it" if kind is str and not isinstance(value, (list, dict)) else ""
-        ) from None
+        raise Mismatch(words, value, hint=_hint(value, kind)) from None
+
+
+def _hint(value: Any, kind: Any) -> str:
+    if kind is bool and isinstance(value, str):
+        return "write True or False in INI, and no quotes in YAML"
+    # A boolean where text is wanted is nearly always a bare yes, no, on or off.
+    return "quote it" if kind in (str, Text) and not isinstance(value, (list, dict)) else ""
 
 
 def _one_of(value: Any, kind: Any) -> Any:
@@ -163,7 +171,9 @@ def _dict(value: Any, kind: Any) -> dict[str, Any]:
 
 def _as_text(value: Any, kind: Any) -> Any:
     # Environments are full of PORT: 8000; a bare yes or 3.10 stays an error, for the text that was meant is lost.
-    return str(value) if kind is str and isinstance(value, int) and not isinstance(value, bool) else value
+    if kind not in (str, Text) or not isinstance(value, int) or isinstance(value, bool):
+        return value
+    return Secret(value) if isinstance(value, Hidden) else str(value)
 
 
 def _inside(value: Any, kind: Any, path: str) -> Any:
@@ -177,7 +187,8 @@ def _of_type(*kinds: type) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         if not isinstance(value, kinds) or isinstance(value, bool) is not (bool in kinds):
             raise ValueError("another type")
-        return kinds[0](value)
+        # What is marked as secret stays so.
+        return value if isinstance(value, Hidden) else kinds[0](value)
 
     return check
 
@@ -195,6 +206,10 @@ def _path(value: Any) -> Path:
     return Path(value)
 
 
+def _text(value: Any) -> Any:
+    return value if isinstance(value, Sealed) else _of_type(str)(value)
+
+
 def _nothing(value: Any) -> None:
     if value is not None:
         raise ValueError("not null")
@@ -202,6 +217,8 @@ def _nothing(value: Any) -> None:
 
 _PLAIN: Mapping[Any, tuple[str, Callable[[Any], Any]]] = {
     str: ("text", _of_type(str)),
+    Text: ("text", _text),
+    Source: ("text, {env: VARIABLE} or {command: [...]}", Source.parse),
     bool: ("yes or no", _of_type(bool)),
     int: ("a whole number", _of_type(int)),
     float: ("a number", _number),

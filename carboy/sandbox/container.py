@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from carboy.sandbox import files, image
@@ -47,10 +47,12 @@ class Container:
 
     engine: Engine
     name: str
+    id: str = field(default="", compare=False)
+    """The engine's own name for it, which is known of one that was just made."""
 
     def exec(self, *command: str) -> str:
         """Run a command in the container as root and return its output; SandboxError if it fails."""
-        return self.engine.run("exec", self.name, *command)
+        return self.engine.execute(self.id or self.name, *command)
 
     def shell(self, script: str) -> str:
         """Run a shell script in the container as root, stopping at its first error."""
@@ -116,11 +118,11 @@ def create(name: str, options: HostOptions, *, state: Path, progress: Progress) 
     entry = ("/usr/local/sbin/carboy-entry", files.public_key(key), "own" if engine.owns_cgroup else "shared")
     identity = (f"--name={container.name}", f"--hostname={name}", *labels(state))
     try:
-        engine.run("run", "--detach", *identity, *boot, *_option_flags(options), tag, *entry)
+        made = engine.run("run", "--detach", *identity, *boot, *_option_flags(options), tag, *entry)
     except SandboxError:
         container.remove()  # the engine leaves behind what it created but could not start
         raise
-    return reach(name, container, key)
+    return reach(name, replace(container, id=made), key)
 
 
 def reach(name: str, container: Container, key: Path) -> ContainerHost:

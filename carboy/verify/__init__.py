@@ -3,74 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carboy.console import Console
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError, FailedError
+from carboy.errors import CarboyError
 
 if TYPE_CHECKING:
-    from carboy.verify.target import Target
-
-PYTEST = (
-    "--quiet",
-    "--assert=plain",
-    "--capture=no",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:xdist",
-    "--import-mode=importlib",
-)
+    from carboy.fleet.run import Run
+    from carboy.verify.report import Report
 
 
 def verify(
-    declarations: Iterable[Declaration], console: Console, *, kill: bool = False, junit: Path | None = None
+    run: Run, declarations: Iterable[Declaration], *, kill: bool = False, junit: Path | None = None
 ) -> dict[str, int]:
-    """Run every check of tests/verify on each host; returns an exit code by host name: 0, 1, or 4 for unreachable.
+    """Run every check of tests/verify on each host, many at once; returns an exit code by host: 0, 1, or 4.
 
     With `kill` processes are killed on any host, not only where `carboy_allow_kill` is true. `junit` is the file to
-    write a report in JUnit's form to.
+    write a report in JUnit's form to, whatever the hosts say.
     """
-    import pytest  # here and below, because no other verb has a use for pytest and testinfra
+    from carboy.verify import report  # here and below, because no other verb has a use for pytest and testinfra
 
-    from carboy.verify.session import SUITE, Verification
-
-    with ExitStack() as connections:
-        targets, unreachable = _open(declarations, console, connections, kill=kill)
-        if not targets:
-            return unreachable
-        verification = Verification(targets, console)
-        report = [f"--junit-xml={junit}"] if junit else []
-        ended = pytest.main([str(SUITE), *PYTEST, *report], plugins=[verification])
-        if ended == pytest.ExitCode.INTERRUPTED:
-            raise KeyboardInterrupt
-        # Anything else than good and bad checks is no good news of any host.
-        told = ended in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
-        return {**unreachable, **(verification.codes if told else dict.fromkeys(verification.codes, 1))}
+    reports = {declared.host.name: report.Report(declared) for declared in declarations}
+    path = report.place(junit) if junit else None
+    run.begin(reports)
+    try:
+        _listen(run, reports, kill=kill)
+    finally:
+        if path:
+            report.write(path, run.name, reports.values())
+    return {name: found.code for name, found in reports.items()}
 
 
-def _open(
-    declarations: Iterable[Declaration], console: Console, connections: ExitStack, *, kill: bool
-) -> tuple[list[Target], dict[str, int]]:
-    from carboy.verify.backend import Backend
-    from carboy.verify.target import Target
+def _listen(run: Run, reports: dict[str, Report], *, kill: bool) -> None:
+    from carboy.verify.processes import ENDED, Processes
+    from carboy.verify.session import check
 
-    targets: list[Target] = []
-    unreachable: dict[str, int] = {}
-    for declared in declarations:
-        try:
-            backend = connections.enter_context(Backend(declared.host))
-            targets.append(_deployed(Target(declared, backend, kill=kill)))
-        except CarboyError as error:
-            console.error(declared.host.name, error)
-            unreachable[declared.host.name] = error.exit_code
-    return targets, unreachable
-
-
-def _deployed(target: Target) -> Target:
-    if not target.release:
-        raise FailedError("nothing is deployed", where=f"host {target.name}, {target.app.home}", hint=target.repair)
-    return target
+    one = partial(check, kill=kill, live=run.console.lively)
+    work = {name: partial(one, declared=report.declared) for name, report in reports.items()}
+    # What is shown live is another thread's, and a fork would have half of it.
+    with Processes(work, run.forks, run.console.still) as processes:
+        for name, said in processes:
+            if said is ENDED:
+                run.result(name, reports[name].code, **reports[name].facts)
+                continue
+            reports[name].add(said)
+            if isinstance(said, CarboyError):
+                run.fail(name, said)
+            else:
+                run.say(name, said)

@@ -12,7 +12,8 @@ from testinfra.backend.base import BaseBackend, CommandResult
 
 from carboy.errors import OutcomeUnknownError, UnreachableError
 from carboy.inventory import Host
-from carboy.transport import NO_SUDO, SUDO_MISSING, Channel, way_to
+from carboy.ssh.root import NO_SUDO, SUDO_MISSING
+from carboy.transport import Channel, way_to
 
 LONGEST_COMMAND_SECONDS = 600
 RETRY_SECONDS = 0.2
@@ -63,7 +64,7 @@ class Backend(BaseBackend):  # type: ignore[misc]
             said, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
         except TimeoutError as problem:
             raise OutcomeUnknownError(
-                f"no end of: {line[:200]}", where=self._where, hint="is the host overloaded?"
+                f"no end of: {line[:200]}", where=self._connection.where, hint="is the host overloaded?"
             ) from problem
         parts = said.split(MARK.encode())
         if len(parts) < 3:
@@ -88,15 +89,11 @@ class Backend(BaseBackend):  # type: ignore[misc]
                 # Nothing announces that a host is up again: it can only be asked.
                 time.sleep(RETRY_SECONDS)
 
-    @property
-    def _where(self) -> str:
-        return f"host {self.declared.name} ({self.declared.user}@{self.declared.address}:{self.declared.port})"
-
     def _not_run(self, channel: Channel, said: bytes) -> UnreachableError:
         code = channel.recv_exit_status()
         if code in (NO_SUDO, SUDO_MISSING):
-            hint = f"set ansible_become_password, or give {self.declared.user} NOPASSWD in sudoers"
-            return UnreachableError("no root: sudo refuses", where=self._where, hint=hint)
+            hint = f"set ansible_become_password, or give {self._connection.user} NOPASSWD in sudoers"
+            return UnreachableError("no root: sudo refuses", where=self._connection.where, hint=hint)
         words = " / ".join(self.decode(said).split("\n")[-3:]).strip(" /") or "nothing was said"
         what = "the connection ended" if code == -1 else f"the host runs no command (exit {code})"
-        return UnreachableError(f"{what}: {words}", where=self._where, hint="is the host up?")
+        return UnreachableError(f"{what}: {words}", where=self._connection.where, hint="is the host up?")

@@ -1,71 +1,109 @@
-"""The run of pytest behind `invoke verify`: which checks on which hosts in which order, and one line for each."""
+"""The checks of one host: a run of pytest that says what each of them found."""
 
 from __future__ import annotations
 
-import sys
-import textwrap
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from carboy.console import Console, columns
+from carboy.declaration import Declaration
+from carboy.errors import CarboyError, FailedError
+from carboy.verify.backend import Backend
 from carboy.verify.target import Target
 
+Event = dict[str, Any]
+Say = Callable[[Any], None]
+"""Takes events, and an error if there is one."""
 SUITE = Path(__file__).parents[2] / "tests" / "verify"
-NAME = "carboy-verify"
-COLOURS = {"ok": "green", "failed": "red", "skipped": "yellow"}
-WIDTH = 96
-NARROWEST = 20
+OUTCOMES = ("ok", "failed", "skipped")
+EXPECTED = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)
+OPTIONS = (
+    "--quiet",
+    "--assert=plain",
+    "--capture=no",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "--import-mode=importlib",
+)
+
+
+def check(say: Say, *, declared: Declaration, kill: bool, live: bool) -> None:
+    """Make every check that concerns a host, and say what each found; with `live` also what is being checked."""
+    say({"event": "connecting"})
+    try:
+        with Backend(declared.host) as backend:
+            target = Target(declared, backend, kill=kill)
+            if not target.release:
+                where = f"host {target.name}, {target.app.home}"
+                raise FailedError("nothing is deployed", where=where, hint=target.repair)
+            _make(Verification(target, say, live=live))
+    except CarboyError as error:
+        say(error)
+
+
+def _make(verification: Verification) -> None:
+    ended = pytest.main([str(SUITE), *OPTIONS], plugins=[verification])
+    # Anything else than good and bad checks is no good news of any host; an interrupt its sender knows of.
+    if verification.trouble or ended not in EXPECTED:
+        what = f"not all checks could be made: {verification.trouble or f'pytest says {ended}'}"
+        raise FailedError(what, where=f"host {verification.target.name}", hint="is tests/verify as it should be?")
 
 
 class Verification:
     """A plugin of pytest for one run."""
 
-    def __init__(self, targets: Sequence[Target], console: Console) -> None:
-        self.targets, self.console = targets, console
-        self.counts: dict[str, Counter[str]] = {target.name: Counter() for target in targets}
+    def __init__(self, target: Target, say: Say, *, live: bool) -> None:
+        self.target, self.release = target, target.release
+        self.trouble = ""
+        self._say, self._live = say, live
+        self._counts: Counter[str] = Counter()
         self._began = time.monotonic()
         self._checks: dict[str, dict[str, str]] = {}
 
-    @property
-    def codes(self) -> dict[str, int]:
-        """The exit code by host: 1 if a check failed, or if none was made."""
-        return {name: int(bool(counts["failed"]) or not counts["ok"]) for name, counts in self.counts.items()}
-
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Replace pytest's own report by lines of the console."""
+        """Replace pytest's own report by events."""
         config.pluginmanager.unregister(config.pluginmanager.getplugin("terminalreporter"))
         config.addinivalue_line("markers", "kills: kills processes of the app; only where that is allowed")
         config.addinivalue_line("markers", "reboots: reboots the host; only where that is allowed")
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """Pass over the checks that are for none of these hosts."""
-        concern = any(collection_path.name in target.subjects for target in self.targets)
+        """Pass over the checks that are not for this host: their folder names what a host must have."""
+        concern = collection_path.name in self.target.subjects
         return None if not collection_path.is_dir() or collection_path == SUITE or concern else True
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a file that cannot be read as checks."""
+        if report.failed:
+            self.trouble = f"{report.nodeid}: {str(report.longrepr).strip().rpartition(chr(10))[2]}"
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """Remember a fault of pytest or of a plugin."""
+        self.trouble = str(excrepr).strip().rpartition("\n")[2]
+
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Make every check once for each host that it is for: its folder names what a host must have."""
-        concerned = [target for target in self.targets if metafunc.definition.path.parent.name in target.subjects]
-        metafunc.parametrize("target", concerned, ids=[target.name for target in concerned], scope="session")
+        """Give every check the app on this host."""
+        metafunc.parametrize("target", [self.target], ids=[self.target.name], scope="session")
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Order the checks: host by host, what kills comes last, and a reboot after that."""
-        items.sort(key=lambda item: (self.targets.index(_target(item)), _disturbance(item)))
-        self._checks = {item.nodeid: _facts(item) for item in items}
+        """Order the checks: what kills comes last, and a reboot after that."""
+        items.sort(key=_disturbance)
+        self._checks = {item.nodeid: _facts(self.target.name, item) for item in items}
         for item in items:
             reason = self._reason_to_skip(item)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Say on a live line what is being checked."""
-        if sys.stderr.isatty() and not self.console.machine:
-            self.console.event(_target(item).name, {"event": "progress", "text": _title(item)})
+        """Say for a live line what is being checked."""
+        if self._live:
+            self._say({"event": "progress", "text": _title(item)})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> Any:
@@ -76,74 +114,35 @@ class Verification:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Show the outcome of a check as soon as it is known."""
+        """Tell the outcome of a check as soon as it is known."""
         if report.when == "call" or not report.passed:
             outcome = "ok" if report.passed else report.outcome
-            check = self._checks[report.nodeid]
-            self.counts[check["host"]][outcome] += 1
-            self._show(check, outcome, report)
+            self._counts[outcome] += 1
+            found = {"outcome": outcome, "seconds": round(report.duration, 3), "message": _message(report)}
+            facts = dict(report.user_properties)
+            self._say({"event": "check", **self._checks[report.nodeid], **found, "facts": facts})
 
     def pytest_sessionfinish(self) -> None:
-        """One line for each host that says how it stands."""
-        for name, counts in self.counts.items():
-            self._recap(name, counts)
-
-    def _show(self, check: dict[str, Any], outcome: str, report: pytest.TestReport) -> None:
-        message = _message(report)
-        facts = dict(report.user_properties)
-        if self.console.machine:
-            told = {
-                **check,
-                "outcome": outcome,
-                "seconds": round(report.duration, 3),
-                "message": message,
-                "facts": facts,
-            }
-            self.console.event(check["host"], {"event": "check", **told})
-            return
-        title = " · ".join([check["title"], *(f"{name} {value}" for name, value in facts.items())])
-        begin, end = f"{check['host']}  {outcome:<7}  {check['subject']:<9} ", f" {report.duration:6.2f} s"
-        for line in laid_out(begin, title, end, columns()):
-            self.console.line(line, COLOURS[outcome])
-        for words in message.splitlines():
-            self.console.line(f"{check['host']}  | {words}")
-
-    def _recap(self, name: str, counts: Counter[str]) -> None:
-        words = ", ".join(f"{counts[outcome]} {outcome}" for outcome in COLOURS if counts[outcome]) or "nothing checked"
-        seconds = time.monotonic() - self._began
-        if self.console.machine:
-            self.console.event(name, {"event": "verified", **counts, "seconds": round(seconds, 3)})
-        else:
-            self.console.line(f"{name}  {words} · {seconds:.1f} s in all", "red" if self.codes[name] else "green")
+        """Tell how the host stands."""
+        seconds = round(time.monotonic() - self._began, 3)
+        counts = {outcome: self._counts[outcome] for outcome in OUTCOMES}
+        self._say({"event": "verified", "release": self.release, **counts, "seconds": seconds})
 
     def _reason_to_skip(self, item: pytest.Item) -> str:
-        target = _target(item)
-        if item.get_closest_marker("reboots") and not target.allows("carboy_allow_reboot"):
+        if item.get_closest_marker("reboots") and not self.target.allows("carboy_allow_reboot"):
             return "the inventory does not say carboy_allow_reboot: true"
-        if item.get_closest_marker("kills") and not target.may_kill:
+        if item.get_closest_marker("kills") and not self.target.may_kill:
             return "ask with --kill, or set carboy_allow_kill: true"
         return ""
-
-
-def laid_out(begin: str, title: str, end: str, width: int | None) -> list[str]:
-    """A check in lines that are no wider than the terminal, if there is one: the title goes on below itself."""
-    room = min(WIDTH, max(width - len(begin + end), NARROWEST)) if width else WIDTH
-    first, *more = textwrap.wrap(title, room) if width else [title]
-    return [f"{begin}{first:<{room}}{end}", *(" " * len(begin) + line for line in more)]
-
-
-def _target(item: pytest.Item) -> Target:
-    target: Target = item.callspec.params["target"]  # type: ignore[attr-defined]
-    return target
 
 
 def _disturbance(item: pytest.Item) -> int:
     return 2 if item.get_closest_marker("reboots") else 1 if item.get_closest_marker("kills") else 0
 
 
-def _facts(item: pytest.Item) -> dict[str, str]:
+def _facts(host: str, item: pytest.Item) -> dict[str, str]:
     subject, name = item.path.stem.removeprefix("test_"), item.name.removeprefix("test_").partition("[")[0]
-    return {"host": _target(item).name, "subject": subject, "check": name, "title": _title(item)}
+    return {"host": host, "subject": subject, "check": name, "title": _title(item)}
 
 
 def _title(item: pytest.Item) -> str:

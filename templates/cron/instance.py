@@ -124,6 +124,7 @@ class Instance:
         user = pwd.getpwnam(self.settings["app"])
         usual = {"PATH": PATH, "HOME": user.pw_dir, "SHELL": user.pw_shell, "USER": user.pw_name}
         ours = {"CARBOY_RELEASE": self.release.name, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        ours |= {f"{name}_FILE": f"{self.release}/secrets/{name}" for name in self.settings.get("secrets", ())}
         return {**usual, "LOGNAME": user.pw_name, "LANG": "C.UTF-8", **ours, **parsed(self.release / "environment")}
 
 

@@ -131,7 +131,7 @@ def test_environment_is_read_as_systemd_reads_it(tmp_path: Path) -> None:
 
     values = {"A": 'a "b" $C \\ `d`', "B": "two\nlines\twith 'quotes'", "EMPTY": ""}
     file = tmp_path / "environment"
-    file.write_text(content(values, None, "").text())
+    file.write_text(content(values, "").text())
     start = tmp_path / "start.py"
     start.write_text(
         declared()["image"].files()["release/carboy_start.py"][1].text().replace("/run/secrets/", f"{tmp_path}/")

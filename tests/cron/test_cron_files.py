@@ -41,7 +41,7 @@ def test_control_script_is_clean(tmp_path: Path) -> None:
 def test_any_environment_comes_back(instance: ModuleType, variables: dict[str, str], tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
     """Whatever the inventory may say is what the app gets, newlines, quotes and backslashes among it."""
     path = tmp_path_factory.mktemp("release") / "environment"
-    path.write_bytes(content(variables, None, "here").data)
+    path.write_bytes(content(variables, "here").data)
     assert instance.parsed(path) == variables
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from carboy.verify.target import script
 from tests.host.conftest import Outcome, Site
-from tests.host.test_interrupts import await_progress, start
+from tests.host.test_interrupts import await_host, await_progress, start
 from tests.support.load import load
 
 APP = "/srv/hello"
@@ -150,7 +150,7 @@ def test_no_finding_while_workers_come_and_go(two: Site) -> None:
     two.variables.update(gunicorn_max_requests=3)
     two.invoke("deploy")
     with load(two.port, clients=4):
-        for _ in range(20):
+        for _ in range(8):
             assert findings(two) == []
 
 
@@ -160,7 +160,8 @@ def test_a_mixture_does_not_get_to_serve(two: Site) -> None:
     two.edit("app/wsgi.py", "app = create_app()\n", "app = create_app()\n\n")
     deploy = start(two)
     await_progress(deploy, "on a private socket")
-    two.shell(f"ln -sfn ../../venvs/other $(ls -d {APP}/releases/* | tail -n 1)/venv")
+    swap = f"ln -sfn ../../venvs/other $(ls -d {APP}/releases/* | tail -n 1)/venv"
+    await_host(two, f"systemctl -q is-active 'hello-candidate@*.service' && {swap}")
     with load(two.port) as result:
         said = deploy.communicate()[0]
     assert deploy.returncode == 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +16,7 @@ from carboy.sandbox import HostOptions
 from tests.host.broken_apps import BROKEN, FIRST, GONE, GOOD, Broken
 from tests.host.conftest import ROOT, Site, site
 from tests.support.load import load
+from tests.support.typist import typist
 
 PAGE = ROOT / "docs/failures.md"
 HEAD = """# When a deploy fails
@@ -63,15 +63,15 @@ class Bench:
         site.variables = {**site.variables, **broken.variables}
         site.shell(broken.before or "true")
         try:
-            command = [word for word in site.command("deploy") if word != "--json"]
-            done = subprocess.run(command, cwd=ROOT, env=site.env, capture_output=True, text=True)
+            _, _, _, *words = site.command("deploy")
+            code, _, said = typist().type([word for word in words if word != "--json"], site.env)
         finally:
             site.shell(GONE if broken.before else "true")
             site.variables = good[0]
             requirements.write_text(good[1])
             (site.app / "app/wsgi.py").write_text(GOOD)
-        assert done.returncode == 1, done.stderr
-        self.said[broken.name] = stable(done.stderr[done.stderr.index("failed\n") + len("failed\n") :])
+        assert code == 1, said
+        self.said[broken.name] = stable(said[said.index("failed\n") + len("failed\n") :])
 
 
 def stable(said: str) -> str:

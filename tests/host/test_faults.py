@@ -17,7 +17,7 @@ from tests.support.faults.net import loss
 from tests.support.load import load
 
 SEED = os.environ.get("CARBOY_SEED") or secrets.token_hex(4)
-SAMPLE = 4
+SAMPLE = 2
 DAY = 86400
 DEAD_SECONDS = 30
 RUNS, BLOBS = "/var/lib/carboy/runs", "/var/lib/carboy/blobs/hello"

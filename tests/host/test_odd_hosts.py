@@ -24,8 +24,8 @@ def refusal(site: Site, *extra: str, expect: int = 4) -> dict[str, Any]:
     outcome = site.invoke("deploy", *(word for pair in extra for word in ("-e", pair)), expect=expect)
     assert site.shell(LISTING) == before
     assert outcome.stderr == ""
-    [error] = outcome.events
-    assert error["event"] == "error" and error["hint"]
+    [error] = outcome.of("error")
+    assert error["hint"]
     return error
 
 
@@ -51,8 +51,13 @@ def test_refused_connection(fresh: Site) -> None:
     with silent_port() as port:
         pass
     error = refusal(fresh, f"ansible_port={port}")
-    assert "Unable to connect" in error["what"]
+    assert f"nothing listens on 127.0.0.1 port {port}: connection refused" in error["what"]
     assert f"box (deploy@127.0.0.1:{port})" in error["where"]
+
+
+def test_unknown_name(fresh: Site) -> None:
+    """A name that nobody knows is told from a host that does not answer."""
+    assert "the name no-such.invalid is not known" in refusal(fresh, "ansible_host=no-such.invalid")["what"]
 
 
 def test_silent_host(fresh: Site) -> None:
@@ -115,9 +120,27 @@ def test_sudo_password(fresh: Site) -> None:
         missing = refusal(fresh)
         assert "wants a password" in missing["what"] and "ansible_become_password" in missing["hint"]
         assert "refused the password" in refusal(fresh, "ansible_become_password=wrong")["what"]
+        attempts = fresh.shell("journalctl -o cat -t sudo | grep -c 'incorrect password attempt'")
+        assert int(attempts) == 1, "sudo waits two seconds after each"
+        fresh.shell("echo 'exit 1' >/usr/bin/ends; chmod +x /usr/bin/ends; sed -i '1i #!/bin/sh' /usr/bin/ends")
+        ended = refusal(fresh, f"ansible_become_password={password}", "ansible_python_interpreter=/usr/bin/ends")
+        assert "did not start (exit 1)" in ended["what"], "that is not sudo's refusal"
         outcome = fresh.invoke("deploy", "-e", f"ansible_become_password={password}")
     assert password not in outcome.stdout + outcome.stderr
     assert fresh.serving()
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_sudo_that_wants_a_terminal(fresh: Site, asks: bool) -> None:
+    """requiretty in sudoers keeps nobody out: sudo gets a terminal, and the run its own stdin and stdout."""
+    fresh.shell("echo 'Defaults requiretty' >/etc/sudoers.d/00-terminal")
+    with put_aside(fresh, "/etc/sudoers.d/90-deploy"):
+        password = hosts.with_sudo_password(fresh.host) if asks else ""
+        fresh.invoke("status", *(("-e", f"ansible_become_password={password}") if asks else ()))
+        if asks:
+            error = refusal(fresh, "ansible_become_password=wrong")
+            assert "refused the password" in error["what"]
+    fresh.shell("rm /etc/sudoers.d/00-terminal")
 
 
 @pytest.mark.parametrize("noise", ["echo 'Welcome! Disk 81% full.'", "printf 'no newline'", "head -c 200000 /dev/zero"])
@@ -126,7 +149,7 @@ def test_noisy_login_shell(fresh: Site, noise: str) -> None:
     with put_aside(fresh, "/home/deploy/.bashrc"):
         fresh.shell(f'sed -i "1i {noise}" /home/deploy/.bashrc')
         outcome = fresh.invoke("deploy")
-    assert outcome.events[-1]["event"] == "end"
+    assert outcome.of("end")[-1]["exit"] == 0
     assert outcome.stderr == ""
 
 
@@ -149,7 +172,7 @@ def test_no_python(tmp_path: Path) -> None:
             made.shell(
                 "echo 'deb http://127.0.0.1:9 bookworm main' >/etc/apt/sources.list; rm -rf /var/lib/apt/lists/*"
             )
-            error = made.invoke("deploy", expect=1).events[-1]
+            [error] = made.invoke("deploy", expect=1).of("error")
         assert "no python3 and apt could not install it" in error["what"]
         outcome = made.invoke("deploy")
         assert "installing it with apt" in outcome.of("progress")[0]["text"]

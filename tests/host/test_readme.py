@@ -18,7 +18,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 RECIPE = re.compile(r"^([a-z-]+):.*\n((?:\t.*\n)*)", re.MULTILINE)
 INVOKE = ".venv/bin/invoke"
-NAMES_IN_README = re.compile(r"\b(sandbox|prod1)\b")
+NAMES_IN_README = re.compile(r"\b(sandbox|prod1|web)\b")
 # A run has names, digests, times and counts of its own; what is left is the form.
 PLACEHOLDERS = (
     (re.compile(r"\b\d{8}T\d{6}Z-[0-9a-f]{8}\b"), "RELEASE"),

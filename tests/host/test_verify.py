@@ -149,7 +149,7 @@ def test_another_current_is_found(sound: Site) -> None:
 def test_a_host_that_cannot_be_reached(sound: Site) -> None:
     """A host that does not answer is one error with exit code 4, not a failure of each check."""
     outcome = sound.invoke("verify", "-e", "ansible_port=1", expect=4)
-    assert [event["exit"] for event in outcome.events] == [4]
+    assert [event["exit"] for event in outcome.of("error")] == [4]
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -10,6 +10,7 @@ import pytest
 
 from carboy.inventory import Inventory, Origin, load
 from carboy.inventory.origin import Written
+from tests.inventory.oracle import Oracle
 
 Write = Callable[..., Inventory]
 
@@ -27,3 +28,11 @@ def inventory(tmp_path: Path) -> Write:
         return load([tmp_path / "hosts.yml"], given)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def oracle() -> Iterator[Oracle]:
+    """Ansible itself, to compare with."""
+    ansible = Oracle()
+    yield ansible
+    ansible.close()

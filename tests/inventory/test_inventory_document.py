@@ -121,10 +121,10 @@ def test_bombs_are_refused_at_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"a: \xff", "not UTF-8"), (b"$ANSIBLE_VAULT;1.1;AES256\n3031", "vault is not supported yet")],
+    [(b"a: \xff", "not UTF-8"), (b"$ANSIBLE_VAULT;1.1;AES256\n3031", "no text of Ansible Vault")],
 )
 def test_unreadable_files(tmp_path: Path, content: bytes, problem: str) -> None:
-    """A file that is no UTF-8, or is a vault in whole, is refused by name."""
+    """A file that is no UTF-8, or a damaged vault, is refused by name."""
     path = tmp_path / "f.yml"
     path.write_bytes(content)
     with pytest.raises(DeclarationError, match=problem) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ def host(**variables: Any) -> Host:
 
 
 def test_defaults() -> None:
-    """Nothing declared: the host's name, port 22, the local user, sudo, python3 and ten seconds."""
+    """Nothing declared: the host's name, sudo and python3; all else is left to ssh's configuration."""
     bare = host()
     bare.check()
-    assert (bare.address, bare.port, bare.user, bare.become) == ("h", 22, getpass.getuser(), True)
+    assert (bare.address, bare.port, bare.user, bare.become) == ("h", None, None, True)
     assert (bare.key_file, bare.password, bare.become_password) == (None, None, None)
-    assert (bare.python, bare.connect_timeout) == ("python3", 10)
+    assert (bare.python, bare.connect_timeout) == ("python3", None)
 
 
 @pytest.mark.parametrize(
@@ -112,8 +111,8 @@ def test_references(text: Any, value: Any) -> None:
         ("{{ read }}", "a variable refers to itself: read > read"),
         ("{{ loop }}", "a variable refers to itself: read > loop > read"),
         ("x{{ some }}", "'some' is no text or number"),
-        (Vaulted("3031"), "vault is not supported yet"),
-        ([Vaulted("3031")], "vault is not supported yet"),
+        (Vaulted("3031"), "no text of Ansible Vault"),
+        ([Vaulted("3031")], "no text of Ansible Vault"),
     ],
 )
 def test_unresolvable(value: Any, what: str) -> None:

@@ -41,6 +41,11 @@ def test_expansion(pattern: str, names: list[str], port: int | None) -> None:
         ("web[a:5]", "from number to number"),
         ("web[1:99999999]", "more than 10000"),
         ("web[1:200][1:200]", "more than 10000"),
+        ("[1:3]:22", "port cannot stand"),
+        ("[1:9:4]:22", "port cannot stand"),
+        ("web_:22", "port cannot stand"),
+        ("web:0", "between 1 and 65535"),
+        ("web:123456", "between 1 and 65535"),
     ],
 )
 def test_refused(pattern: str, problem: str) -> None:

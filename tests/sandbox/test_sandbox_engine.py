@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_damaged_cache_is_not_imported(programs: Path, monkeypatch: pytest.Mon
     image.ensure(Engine("docker", cgroup_v2=True), print)
     calls = [line.split()[0] for line in (programs / "calls").read_text().splitlines()]
     assert calls == ["image", "build"]
+
+
+def test_an_image_is_made_once(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several that need an image at the same moment one makes it, and the others find it made."""
+    steps = f"image) [ -e {programs}/made ];; build) /bin/sleep 0.2; : >{programs}/made"
+    script(programs, "docker", f'echo "$1" >>{programs}/calls; case $1 in {steps};; esac')
+    monkeypatch.setenv("XDG_CACHE_HOME", str(programs / "cache"))
+    with ThreadPoolExecutor(4) as pool:
+        pool.map(lambda _: image.ensure(Engine("docker", cgroup_v2=True), print), range(4))
+    calls = (programs / "calls").read_text().split()
+    assert (calls.count("image"), calls.count("build")) == (4, 1)
 
 
 def test_the_image_is_known_by_what_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

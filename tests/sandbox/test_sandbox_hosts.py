@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from stat import S_IMODE
 
@@ -44,6 +45,18 @@ def test_up_of_a_running_sandbox_changes_nothing(state: Path, up: ContainerHost)
     assert sandbox.up("h3", progress=said.append, state=state) == up
     assert not said
     up.container.exec("test", "-e", "/run/this-boot")
+
+
+def test_the_short_way_in_is_no_other_way(up: ContainerHost) -> None:
+    """Told the container's id, a command runs with the rights, limits and words that it has by the container's name."""
+    by_name = replace(up.container, id="")
+    question = "cat /proc/self/limits /proc/self/cgroup; grep Cap /proc/self/status; env -u container_uuid; pwd; id"
+    assert up.container.id
+    assert up.container.shell(question).split("\n") == by_name.shell(question).split("\n")
+    for each in (up.container, by_name):
+        with pytest.raises(SandboxError) as failed:
+            each.shell("echo no such luck >&2; exit 3")
+        assert failed.value.what.endswith(" exec failed: no such luck")
 
 
 def test_plain_ssh_works_with_strict_host_key_checking(state: Path, up: ContainerHost) -> None:

@@ -71,7 +71,7 @@ def test_packages_are_announced_and_a_failure_is_explained(machine: Path) -> Non
     done = set_up(machine, "--hosts")
     assert done.returncode == 1
     assert done.stdout.count("\n") == 1 and done.stdout.startswith(
-        "set-up: installing with apt: python3.12-venv curl podman"
+        "set-up: installing with apt: python3.12-venv podman"
     )
     assert done.stderr == "E: Temporary failure resolving\nset-up: apt-get update failed, for the reason above.\n"
 

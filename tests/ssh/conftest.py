@@ -12,18 +12,25 @@ from typing import Any
 import paramiko
 import pytest
 
-from carboy import hostkeys
 from carboy.applier.resource import Resource
 from carboy.catalog import Catalog
+from carboy.fleet.job import holder
+from carboy.fleet.supply import Supply
 from carboy.inventory import Host
 from carboy.payload import pack, repairs
 from carboy.remote import Answer, Event, conduct
-from carboy.run import Supply, holder
+from carboy.ssh import endpoint as endpoints
+from carboy.ssh import key_file, trust
 from tests.support.ssh_server import SshServer, environment
 from tests.support.trees import ME
 
 SYSTEM = ("/usr/bin", "/bin")
 MakeHost = Callable[..., Host]
+
+
+def pin(host: Host, key: paramiko.PKey) -> Path:
+    """Pin a key of a host, as `trust` does; returns known_hosts."""
+    return trust.pin(endpoints.endpoint(host), key)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +46,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / ".ssh").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setattr(hostkeys, "SANDBOX_KEYS", home / "sandbox")
+    monkeypatch.setattr(endpoints, "SANDBOX_KNOWN_HOSTS", home / "sandbox")
+    # Tests write other keys to the same place, as no run does.
+    key_file._opened.clear()
     return home
 
 
@@ -75,7 +84,7 @@ def make_host(server: SshServer, home: Path, login: paramiko.PKey) -> MakeHost:
 def target(make_host: MakeHost, server: SshServer) -> Host:
     """That host, with the server's key pinned."""
     host = make_host()
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     return host
 
 

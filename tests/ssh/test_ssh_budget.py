@@ -11,9 +11,10 @@ from carboy.applier.directory import Directory
 from carboy.applier.file import File
 from carboy.catalog import Content
 from carboy.declaration import Declaration, declare
+from carboy.fleet.job import holder
+from carboy.fleet.run import new_run
 from carboy.inventory import load
 from carboy.payload import pack
-from carboy.run import holder, new_run
 from tests.ssh.conftest import Deploy
 from tests.support.ssh_server import SshServer
 from tests.support.trees import OWNED, snapshot

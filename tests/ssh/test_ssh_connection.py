@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Thread
 
 import paramiko
 import pytest
 
-from carboy import hostkeys
 from carboy.errors import UnreachableError
 from carboy.inventory import Host
-from carboy.transport import Connection
-from tests.ssh.conftest import MakeHost
+from carboy.ssh import trust
+from carboy.ssh.connection import Connection
+from carboy.ssh.endpoint import endpoint
+from carboy.ssh.known import fingerprint
+from tests.ssh.conftest import MakeHost, pin
 from tests.support.ssh_server import SshServer
 
 
@@ -28,22 +31,22 @@ def refusal(host: Host) -> UnreachableError:
     return caught.value
 
 
-def test_an_unknown_host_key_is_refused(make_host: MakeHost, server: SshServer) -> None:
+def test_an_unknown_host_key_is_refused(make_host: MakeHost, server: SshServer, home: Path) -> None:
     """Nobody pinned the key: its fingerprint is shown with the command that pins it, and no login is tried."""
     error = refusal(make_host())
-    assert hostkeys.fingerprint(server.key) in error.what
+    assert fingerprint(server.key.asbytes()) in error.what
     assert "invoke trust --host target" in error.hint
-    assert not hostkeys.known_hosts().exists(), "refusing must not pin"
+    assert not (home / ".ssh/known_hosts").exists(), "refusing must not pin"
     assert server.counts.calls == (1, 0, 0)
 
 
 def test_a_changed_host_key_is_refused(make_host: MakeHost, server: SshServer) -> None:
     """Another key is pinned: the error says so loudly, with the fingerprint that the host shows now."""
     host = make_host()
-    hostkeys.pin(host, paramiko.ECDSAKey.generate())
+    pin(host, paramiko.ECDSAKey.generate())
     error = refusal(host)
     assert "CHANGED" in error.what
-    assert hostkeys.fingerprint(server.key) in error.what
+    assert fingerprint(server.key.asbytes()) in error.what
     assert "invoke trust --host target" in error.hint
     assert server.counts.channels == 0
 
@@ -51,7 +54,7 @@ def test_a_changed_host_key_is_refused(make_host: MakeHost, server: SshServer) -
 def test_a_pinned_key_lets_in(make_host: MakeHost) -> None:
     """What `trust` pins is what the host offers; afterwards the connection opens and commands run."""
     host = make_host()
-    hostkeys.pin(host, hostkeys.offered(host))
+    pin(host, trust.offered(endpoint(host)))
     with Connection(host) as connection:
         channel = connection.start("echo in")
         assert channel.makefile("rb").read() == b"in\n"
@@ -61,9 +64,9 @@ def test_a_pinned_key_lets_in(make_host: MakeHost) -> None:
 def test_pinning_again_replaces(make_host: MakeHost, server: SshServer) -> None:
     """A newly pinned key takes the place of the host's older one, and other hosts keep theirs."""
     host = make_host()
-    path = hostkeys.pin(host, paramiko.ECDSAKey.generate())
+    path = pin(host, paramiko.ECDSAKey.generate())
     path.write_text(path.read_text() + "elsewhere ssh-ed25519 AAAA\n")
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     lines = path.read_text().splitlines()
     assert [line.split()[0] for line in lines] == ["elsewhere", f"[127.0.0.1]:{server.port}"]
     with Connection(host):
@@ -82,18 +85,18 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("form", ["{name}", "{hash}", "{name},other", "other,{name}", "{name}\t", "  {name}"])
-def test_pinning_replaces_every_form_of_an_entry(make_host: MakeHost, server: SshServer, form: str) -> None:
+def test_pinning_replaces_every_form_of_an_entry(make_host: MakeHost, server: SshServer, form: str, home: Path) -> None:
     """Hashed, in a list, or after white space: the older entry goes, and every other line stays byte for byte."""
     host = make_host()
-    name = hostkeys.entry(host)
+    name = endpoint(host).pin_name
     older = paramiko.ECDSAKey.generate()
     names = form.format(name=name, hash=paramiko.HostKeys.hash_host(name))
     line = f"{names} {older.get_name()} {older.get_base64()}".encode()
     remark = f"#other,{name} ssh-ed25519 AAAA".encode()
-    path = hostkeys.known_hosts()
+    path = home / ".ssh/known_hosts"
     path.write_bytes(b"\n".join([remark, *OTHERS[:3], line, *OTHERS[3:], line]))
     path.chmod(0o640)
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     assert path.read_bytes().splitlines() == [
         remark,
         *OTHERS,
@@ -105,40 +108,42 @@ def test_pinning_replaces_every_form_of_an_entry(make_host: MakeHost, server: Ss
         pass
 
 
-def test_a_pin_in_a_remark_is_none(make_host: MakeHost, server: SshServer) -> None:
+def test_a_pin_in_a_remark_is_none(make_host: MakeHost, server: SshServer, home: Path) -> None:
     """A line that a person commented out lets nobody in."""
     host = make_host()
     key = f"{server.key.get_name()} {server.key.get_base64()}"
-    hostkeys.known_hosts().write_text(f"#other,{hostkeys.entry(host)} {key}\n")
+    (home / ".ssh/known_hosts").write_text(f"#other,{endpoint(host).pin_name} {key}\n")
     assert "is not known" in refusal(host).what
 
 
 @pytest.mark.parametrize("line", [b"|1|broken x y", b"|1|!|! x y", b"|1|AAAA|AAAA x y", b"gr\xfc\xdfe x y", b"\xff"])
-def test_pinning_leaves_what_it_cannot_read(make_host: MakeHost, server: SshServer, line: bytes) -> None:
+def test_pinning_leaves_what_it_cannot_read(make_host: MakeHost, server: SshServer, line: bytes, home: Path) -> None:
     """A line that is no entry of any host stays where it is."""
-    hostkeys.known_hosts().write_bytes(line + b"\n")
-    assert hostkeys.pin(make_host(), server.key).read_bytes().splitlines()[0] == line
+    (home / ".ssh/known_hosts").write_bytes(line + b"\n")
+    assert pin(make_host(), server.key).read_bytes().splitlines()[0] == line
 
 
 def test_a_known_hosts_that_is_a_link_stays_one(make_host: MakeHost, server: SshServer, home: Path) -> None:
     """Who keeps known_hosts elsewhere finds the new key there; a new file is its owner's alone."""
-    path = hostkeys.known_hosts()
+    path = home / ".ssh/known_hosts"
     path.symlink_to(home / "kept")
-    hostkeys.pin(make_host(), server.key)
+    pin(make_host(), server.key)
     assert path.is_symlink() and server.key.get_base64() in (home / "kept").read_text()
     assert (home / "kept").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_trust_reports(make_host: MakeHost, server: SshServer) -> None:
+def test_what_trust_reports(make_host: MakeHost, server: SshServer, home: Path) -> None:
     """The event has all that a program needs to know what was pinned where."""
     host = make_host()
-    assert hostkeys.trust(host, yes=True) == {
-        "event": "pinned",
-        "name": hostkeys.entry(host),
-        "type": server.key.get_name(),
-        "fingerprint": hostkeys.fingerprint(server.key),
-        "file": str(hostkeys.known_hosts()),
-    }
+    assert trust.trust(host, yes=True) == [
+        {
+            "event": "pinned",
+            "name": endpoint(host).pin_name,
+            "type": server.key.get_name(),
+            "fingerprint": fingerprint(server.key.asbytes()),
+            "file": str(home / ".ssh/known_hosts"),
+        }
+    ]
 
 
 @pytest.mark.parametrize("key", [paramiko.ECDSAKey.generate(), paramiko.RSAKey.generate(2048)], ids=["ecdsa", "rsa"])
@@ -155,32 +160,49 @@ def test_a_refused_login_key(target: Host, server: SshServer, key: paramiko.PKey
 def test_a_login_key_that_is_not_there(make_host: MakeHost, server: SshServer, home: Path) -> None:
     """A key file that does not exist is named in the error."""
     host = make_host(ansible_ssh_private_key_file=str(home / "no-such-key"))
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     assert "no-such-key" in str(refusal(host))
 
 
 @pytest.mark.parametrize("text", [b"", b"no key", b"-----BEGIN OPENSSH PRIVATE KEY-----\nbad\n", b"\xff\x00" * 50])
 def test_a_login_key_that_is_none(target: Host, server: SshServer, text: bytes) -> None:
-    """A file that holds no key is named before the host is asked."""
+    """A file that holds no key is named, and no login is tried."""
     assert target.key_file
     target.key_file.write_bytes(text)
     assert str(target.key_file) in refusal(target).what
-    assert server.counts.connections == 0
-
-
-def test_a_login_key_with_a_passphrase(target: Host, login: paramiko.PKey) -> None:
-    """Nobody is there to type a passphrase: the error says that the key has one, and what to do."""
-    login.write_private_key_file(str(target.key_file), password="secret")
-    error = refusal(target)
-    assert "encrypted" in error.what and "passphrase" in error.hint
+    assert server.counts.channels == 0
 
 
 def test_a_refused_connection(make_host: MakeHost) -> None:
     """Nothing listens on the port: told at once."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    error = refusal(make_host(ansible_port=port))
-    assert "refused" in error.what or "Unable to connect" in error.what
+    assert f"nothing listens on 127.0.0.1 port {port}: connection refused" in refusal(make_host(ansible_port=port)).what
+
+
+def test_a_name_that_nobody_knows(make_host: MakeHost) -> None:
+    """A name without an address is told from a host that does not answer."""
+    error = refusal(make_host(ansible_host="no-such.invalid"))
+    assert "the name no-such.invalid is not known" in error.what and "ansible_host" in error.hint
+
+
+def test_no_way_from_here(make_host: MakeHost) -> None:
+    """Where this machine's own network is the obstacle, that is what the error says."""
+    error = refusal(make_host(ansible_ssh_common_args="-o BindAddress=192.0.2.1"))
+    assert "no way to 127.0.0.1" in error.what and "this machine's network" in error.hint
+
+
+def test_packets_that_are_lost(make_host: MakeHost) -> None:
+    """A connection that never comes up is given up after ansible_timeout, and the error says how long that was."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as waiting:
+        # Beyond its backlog the kernel drops whoever knocks, as a firewall does.
+        for _ in range(3):
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        error = refusal(make_host(ansible_port=port, ansible_timeout=1))
+    assert f"no answer within 1 s from 127.0.0.1 port {port}" in error.what and "firewall" in error.hint
 
 
 def test_a_host_that_accepts_and_stays_silent(make_host: MakeHost) -> None:
@@ -208,4 +230,4 @@ def _answer_http(web: socket.socket) -> None:
 def test_no_stall(target: Host) -> None:
     """Nagle is off: a command must not wait 40 ms for an acknowledgement."""
     with Connection(target) as connection:
-        assert connection._fabric.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert connection.line.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

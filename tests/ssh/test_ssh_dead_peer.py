@@ -8,12 +8,12 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from carboy import hostkeys, pulse
 from carboy.applier.file import File
 from carboy.catalog import Content
 from carboy.errors import OutcomeUnknownError, UnreachableError
-from carboy.transport import Connection
-from tests.ssh.conftest import Deploy, MakeHost
+from carboy.ssh import pulse
+from carboy.ssh.connection import Connection
+from tests.ssh.conftest import Deploy, MakeHost, pin
 from tests.support.ssh_server import SshServer
 from tests.support.trees import OWNED
 
@@ -42,7 +42,7 @@ def test_a_host_that_freezes_at_the_login(
     host = make_host(ansible_timeout=1, ansible_ssh_private_key_file=None)
     paramiko.ECDSAKey.generate().write_private_key_file(str(home / ".ssh/id_ecdsa"))
     paramiko.RSAKey.generate(2048).write_private_key_file(str(home / ".ssh/id_rsa"))
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     server.frozen_at = "login"
     began = time.monotonic()
     with pytest.raises(UnreachableError, match="no answer within 1 s"), Connection(host):

@@ -14,17 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carboy import hostkeys, remote
+from carboy import remote
 from carboy.applier.file import File
 from carboy.applier.stream import MARKER
 from carboy.catalog import Content
 from carboy.console import Console
 from carboy.declaration import Declaration
 from carboy.errors import CarboyError, OutcomeUnknownError, UnreachableError
+from carboy.fleet.job import Job
+from carboy.fleet.run import Run
 from carboy.inventory import Host
 from carboy.remote import Event, _events, conduct
-from carboy.run import Run
-from tests.ssh.conftest import Deploy, MakeHost
+from tests.ssh.conftest import Deploy, MakeHost, pin
 from tests.support.ssh_server import SshServer
 from tests.support.trees import OWNED
 
@@ -40,7 +41,7 @@ def fake(make_host: MakeHost, server: SshServer, tmp_path: Path) -> Any:
         program.write_text("#!/bin/sh\n" + script)
         program.chmod(0o755)
         host = make_host(ansible_python_interpreter=str(program))
-        hostkeys.pin(host, server.key)
+        pin(host, server.key)
         return host
 
     return make
@@ -112,7 +113,7 @@ def test_drift_never_hides_a_failure(fake: Any, ended: int, code: int) -> None:
     host = fake(f'echo {MARKER}; echo \'{changed}\'; echo \'{{"event": "end", "exit": {ended}}}\'')
     declared = Declaration(host, (), {"app": SimpleNamespace(name="probe", runtime="systemd")})
     run = Run(Console(machine=True))
-    run.apply([declared], check=True, diff=False)
+    run.each([Job(declared, "apply", {"check": True, "diff": False, "catalog": []})])
     assert run.code == code
 
 

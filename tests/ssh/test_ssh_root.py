@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from carboy import hostkeys
 from carboy.applier.file import File
 from carboy.catalog import Content
 from carboy.errors import FailedError, UnreachableError
 from carboy.inventory import Host
-from carboy.transport import Connection
-from tests.ssh.conftest import Deploy, MakeHost
+from carboy.ssh.connection import Connection
+from tests.ssh.conftest import Deploy, MakeHost, pin
 from tests.support.ssh_server import SshServer
 from tests.support.trees import OWNED
 
@@ -26,7 +25,7 @@ echo "sudo $1 $*" >>$0.log
 env >>$0.log
 case "$1" in
 -n) [ -e ${0%/*}/free ] || exit 1; shift;;
--S) IFS= read -r given; [ "$given" = "$(cat ${0%/*}/password)" ] || exit 1; shift 3;;
+-S) IFS= read -r given; [ "$given" = "$(cat ${0%/*}/password)" ] || exit 1; shift 4;;
 esac
 exec "$@"
 """
@@ -65,7 +64,7 @@ def become(make_host: MakeHost, server: SshServer) -> Callable[..., Host]:
 
     def become(**more: object) -> Host:
         host = make_host(ansible_become=True, **more)
-        hostkeys.pin(host, server.key)
+        pin(host, server.key)
         return host
 
     return become
@@ -100,13 +99,13 @@ def test_a_password_goes_through_stdin_alone(
     assert deployed(become(ansible_become_password=PASSWORD), tmp_path) == 0
     assert (tmp_path / "file").read_text() == "x"
     log = (sudo / "sudo.log").read_text()
-    assert _calls(sudo) == ["-n", "-S"]
+    assert _calls(sudo) == ["-n", "-S", "-S"]
     assert "PATH=" in log
     for part in ("horse", "battery"):
         assert part not in log
         assert part not in "".join(server.counts.commands)
-    assert server.counts.stdin.startswith(PASSWORD.encode() + b"\n")
-    assert server.counts.stdin.count(b"battery") == 1
+    assert server.counts.stdin.startswith((PASSWORD.encode() + b"\n") * 2)
+    assert server.counts.stdin.count(b"battery") == 2
     assert server.counts.calls == (1, 1, 1)
 
 
@@ -119,6 +118,24 @@ def test_a_wrong_password(become: Callable[..., Host], sudo: Path, tmp_path: Pat
     assert _calls(sudo) == ["-n", "-S"]
 
 
+def test_a_sudo_that_reads_ahead(become: Callable[..., Host], sudo: Path, tmp_path: Path) -> None:
+    """sudo-rs takes from its stdin whatever has arrived: what is the program's comes only after that."""
+    (sudo / "sudo").write_text(
+        (sudo / "sudo").read_text().replace("IFS= read -r given", "given=$(dd bs=99999 count=1)")
+    )
+    assert deployed(become(ansible_become_password=PASSWORD), tmp_path) == 0
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_a_program_that_fails_after_the_password(become: Callable[..., Host], sudo: Path, tmp_path: Path) -> None:
+    """Its exit code is not taken for sudo's refusal."""
+    (sudo / "python3").unlink()
+    (sudo / "python3").write_text("#!/bin/sh\necho broken >&2; exit 1\n")
+    (sudo / "python3").chmod(0o755)
+    with pytest.raises(UnreachableError, match=r"did not start \(exit 1\): broken"):
+        deployed(become(ansible_become_password=PASSWORD), tmp_path)
+
+
 @pytest.mark.parametrize("way", ["as root", "sudo asks", "sudo is free", "no become"])
 def test_the_program_never_reads_the_password(make_host: MakeHost, server: SshServer, sudo: Path, way: str) -> None:
     """Whichever way leads to root, the program's stdin begins with its own first byte."""
@@ -126,7 +143,7 @@ def test_the_program_never_reads_the_password(make_host: MakeHost, server: SshSe
     if way == "sudo is free":
         (sudo / "free").touch()
     host = make_host(ansible_become=way != "no become", ansible_become_password=PASSWORD)
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     with Connection(host) as connection:
         channel = connection.start_as_root(["cat"], b"first line\n\x00 second")
         channel.shutdown_write()
@@ -155,7 +172,7 @@ def test_an_interpreter_that_is_not_there(make_host: MakeHost, server: SshServer
     """Another interpreter than python3 is not what apt brings: nothing is installed, and the error names it."""
     _only_shell_programs(put, server)
     host = make_host(ansible_python_interpreter="python3.99")
-    hostkeys.pin(host, server.key)
+    pin(host, server.key)
     with pytest.raises(UnreachableError, match=r"no python3\.99"):
         deployed(host, tmp_path)
     assert server.counts.calls == (1, 1, 1)

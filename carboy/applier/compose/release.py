@@ -39,16 +39,15 @@ class Release(release.Release):
     def _record(self, host: Host) -> Dict[str, Any]:
         return {**super()._record(host), "reference": self.venv.reference, "image": self.venv.identity(host)}
 
-    def _lay_out(self, host: Host, name: str, path: Path) -> None:
+    def _lay_out(self, host: Host, path: Path) -> None:
         from carboy.applier.file import own
         from carboy.applier.host import write
+        from carboy.applier.parts import lay
 
         path.mkdir(mode=0o755)
-        for part, (mode, blob) in self.files.items():
-            (path / part).parent.mkdir(exist_ok=True)
-            write(path / part, host.blob(blob.need).read_bytes(), int(mode, 8))
+        lay(host, self.app, path, self.files)
         write(path / MANIFEST, host.blob(self.manifest.need).read_bytes())
-        write(path / ".env", _environment(host, self, name).encode())
+        write(path / ".env", _environment(host, self, path.name).encode())
         # The app reads it in its container, as itself.
         own(path / "environment", "0400", self.app, self.app)
 

@@ -10,6 +10,7 @@ from carboy.applier.kubernetes.apply import Comparison
 from carboy.applier.kubernetes.lease import Lease
 from carboy.applier.kubernetes.manifest import Object
 from carboy.applier.kubernetes.switch import Switch
+from carboy.applier.planned import agree
 from carboy.applier.resource import Failure
 from carboy.applier.session import detach
 
@@ -25,6 +26,7 @@ def deploy(host: Host, compared: Comparison, images: List[Any]) -> None:
         with lease.kept():
             # Read anew: what was under way a moment ago may have been just this.
             compared = Comparison(compared.app, compared.manifests)
+            agree(compared.drifts.items(), host.args.get("plan"))
             compared.app.refuse_others(compared.live, compared.objects)
             if compared.release not in compared.live.templates:
                 _have_pushed(host, images)

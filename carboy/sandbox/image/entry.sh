@@ -18,4 +18,6 @@ if [ ! -e /home/deploy/.ssh/authorized_keys ]; then
     install -d -o deploy -g deploy -m 0700 /home/deploy/.ssh
     printf '%s\n' "$public_key" | install -o deploy -g deploy -m 0600 /dev/stdin /home/deploy/.ssh/authorized_keys
 fi
+# As on a real machine: systemd hands units their credentials by a mount, which must reach from one namespace to another.
+mount --make-rshared / 2>/dev/null || true
 exec /sbin/init

@@ -93,6 +93,9 @@ def test_no_secret_in_the_engine(target: Target, container: Look) -> None:
     judge.none(sorted(shown & set(names)), "the engine shows variables of the app", target.repair)
     kept = target.output("stat --format='%%U %%a' %s", f"{target.folder}/environment")
     judge.same({"owner and mode": kept}, {"owner and mode": f"{target.app.name} 400"}, "environment", target.repair)
+    files = "find %s -path '*/secrets/*' ! \\( -user root -group %s -perm 0440 \\)"
+    open_files = target.output(files, f"{target.app.home}/releases", target.app.name).splitlines()
+    judge.none(open_files, "secrets that are not the app's alone", "change these secrets")
 
 
 def test_rotation(target: Target) -> None:

@@ -18,6 +18,14 @@ def test_environment_files(target: Target) -> None:
     )
 
 
+def test_secret_files(target: Target) -> None:
+    """A secret that is a file is read by root and by the app, by nobody else, in its release and as it runs."""
+    kept = rf"\( -user root -perm 0600 \) -o \( -user root -group {target.app.name} -perm 0440 \)"
+    found = target.output(rf"find %s -path '*/secrets/*' ! \( {kept} \)", f"{target.app.home}/releases")
+    handed = target.output("find %s -path %s -perm /007", "/run", f"/run/credentials/{target.app.name}*@*/*")
+    judge.none([*found.splitlines(), *handed.splitlines()], "not root's and the app's alone", "change these secrets")
+
+
 def test_world_readable(host: Host, target: Target) -> None:
     """No log, no shared file and nothing that was shipped can be read by everybody."""
     places = (target.app.logs, f"{target.app.home}/shared", "/var/lib/carboy/blobs", "/var/lib/carboy/runs")

@@ -68,6 +68,20 @@ class _Packets(Packetizer):
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
         self.heard = 0
+        self.said: list[str] = []
+        """The lines before the first packet, of which the last one names the server's version."""
+
+    def close(self) -> None:
+        """Close the line, which may be a channel of a connection that is broken."""
+        with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
+            super().close()
+
+    def readline(self, timeout: float) -> str:
+        """The next of these lines."""
+        line = str(super().readline(timeout))
+        self.heard += 1
+        self.said.append(line)
+        return line
 
     def read_message(self) -> Any:
         """The next packet."""

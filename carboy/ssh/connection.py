@@ -1,0 +1,92 @@
+"""One SSH connection to one host, and commands on it, as root if need be."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from importlib import import_module
+from threading import Thread
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from carboy.errors import UnreachableError
+from carboy.inventory import Host
+from carboy.ssh.endpoint import endpoint
+from carboy.ssh.root import READY, as_root
+from carboy.ssh.route import Route
+
+if TYPE_CHECKING:
+    import paramiko
+
+
+class Connection:
+    """An open SSH connection; use as a context manager."""
+
+    def __init__(self, host: Host) -> None:
+        if "paramiko" not in sys.modules:
+            # Beside the questions to ssh, to name servers and to the host, which take as long.
+            Thread(target=import_module, args=("carboy.ssh.login",), daemon=True).start()
+        self.host = host
+        self.end = endpoint(host)
+        self.route = Route()
+
+    def __enter__(self) -> Connection:
+        try:
+            self.line = self.route.admit(self.end)
+        except BaseException:
+            self.route.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.route.close()
+
+    @property
+    def where(self) -> str:
+        """Which host, for errors."""
+        return self.end.where
+
+    @property
+    def user(self) -> str:
+        """Who is logged in."""
+        return self.end.user
+
+    def by_hand(self, command: str) -> str:
+        """What a person types to run a command there."""
+        return f"{self.end.command} {command}"
+
+    def start(self, command: str, stdin: bytes = b"") -> paramiko.Channel:
+        """Run a command line of the host's login shell; `stdin` is sent at once and stays open."""
+        from paramiko import SSHException
+
+        try:
+            session = self.line.open_session()
+            session.exec_command(command)
+            session.sendall(stdin)
+        except (OSError, EOFError, SSHException) as problem:
+            what = f"the connection was lost before anything began: {problem or type(problem).__name__}"
+            raise UnreachableError(what, where=self.where, hint="try again") from problem
+        return session
+
+    def start_as_root(self, program: list[str], stdin: bytes = b"") -> paramiko.Channel:
+        """Run a program as root: as it is, by `sudo -n`, or with the password, which costs one round trip more."""
+        password = self.host.become_password
+        script = as_root(program, become=self.host.become, asks=password is not None, python=self.host.python)
+        if password is None:
+            return self.start(f"exec sh -c {shlex.quote(script)}", stdin)
+        channel = self.start(f"exec sh -c {shlex.quote(script)}", (password.encode() + b"\n") * 2)
+        _await_ready(channel)
+        with contextlib.suppress(OSError):
+            # Of one that has ended, the exit code says why.
+            channel.sendall(stdin)
+        return channel
+
+
+def _await_ready(channel: paramiko.Channel) -> None:
+    mark, seen = f"{READY}\n".encode(), b""
+    # Byte for byte: what stands behind it is the program's; whatever a login shell prints stands before.
+    while seen != mark and (byte := channel.recv(1)):
+        seen = (seen + byte)[-len(mark) :]
