@@ -42,9 +42,9 @@ def deploy(
     diff: bool = False,
     wait: int = 0,
     receipt: bool = False,
-    plan: str = "",
-    serial: str = "",
-    max_fail: str = "",
+    plan: str | None = None,
+    serial: str | None = None,
+    max_fail: str | None = None,
     keep_going: bool = False,
     attach: str | None = None,
 ) -> None:
@@ -52,9 +52,10 @@ def deploy(
     if attach is None:
         saved = control.saved(plan)
         declared = control.declared()
-        course = Course.of(declared, serial, max_fail, keep_going=keep_going)
+        # Where nothing is changed the hosts need not agree on how.
+        course = None if check else Course.of(declared, serial, max_fail, keep_going=keep_going)
         verbs.deploy(control.run, declared, Options(check, diff, wait, receipt), course, saved)
-    elif not attach or check or diff or wait or receipt or plan or serial or max_fail or keep_going:
+    elif check or diff or wait or receipt or plan or serial or max_fail or keep_going:
         hint = "invoke deploy --attach RUN --host HOST, or --attach last"
         raise DeclarationError("--attach takes the name of a run, and no option of a deploy", hint=hint)
     else:
@@ -62,7 +63,7 @@ def deploy(
 
 
 @verb(out="keep the plan in this file, for deploy --plan")
-def plan(control: Control, out: str = "") -> None:
+def plan(control: Control, out: str | None = None) -> None:
     """Say what a deploy would change, with the differences; changes nothing, exits 2 on drift."""
     verbs.plan(control.run, control.declared(), Path(out) if out else None)
 
@@ -77,7 +78,7 @@ def plan(control: Control, out: str = "") -> None:
 )
 def rollback(
     control: Control,
-    to: str = "",
+    to: str | None = None,
     check: bool = False,
     diff: bool = False,
     wait: int = 0,
@@ -85,11 +86,11 @@ def rollback(
     yes: bool = False,
 ) -> None:
     """Bring back exactly what ran before: code, packages, configuration and units."""
-    verbs.rollback(control.run, control.declared(), Options(check, diff, wait, receipt), to=to, yes=yes)
+    verbs.rollback(control.run, control.declared(), Options(check, diff, wait, receipt), to=to or "", yes=yes)
 
 
 @verb(kill="kill processes too, whatever the inventory says", junit="write a JUnit report to this file")
-def verify(control: Control, kill: bool = False, junit: str = "") -> None:
+def verify(control: Control, kill: bool = False, junit: str | None = None) -> None:
     """Check on the hosts themselves that all is as declared, and where they may be killed that they survive it."""
     from carboy import verify as checks
 
@@ -110,7 +111,7 @@ def history(control: Control) -> None:
 
 
 @verb(show="show again what a run said: its name, the beginning of it, or last")
-def runs(control: Control, show: str = "") -> None:
+def runs(control: Control, show: str | None = None) -> None:
     """The runs that are kept here, the newest first: when, what, who, and how each ended."""
     if show:
         for event in record.find(show).events():
@@ -121,11 +122,11 @@ def runs(control: Control, show: str = "") -> None:
 
 
 @verb(text="what the page says (default: nginx_maintenance_text)")
-def maintenance(control: Control, state: str, text: str = "") -> None:
+def maintenance(control: Control, state: str, text: str | None = None) -> None:
     """Have nginx show clients a page in the app's place (on), or the app again (off)."""
     from roles import nginx
 
-    asked = [(declared, nginx.maintenance(declared.settings, state, text)) for declared in control.declared()]
+    asked = [(declared, nginx.maintenance(declared.settings, state, text or "")) for declared in control.declared()]
     control.run.each(Job(declared, "maintenance", args) for declared, args in asked)
 
 

@@ -53,7 +53,7 @@ class Control:
         files, ids, ask = (options[name] for name in ("vault_password_file", "vault_id", "ask_vault_pass"))
         KEYRING.passwords = named(files, ids, ask=ask, environment=os.environ)
         self.console = Console(machine=options["json"], check=check)
-        self.run = Run(self.console, verb, inventory=self.sources, forks=_forks(options["forks"]))
+        self.run = Run(self.console, verb, check=check, inventory=self.sources, forks=_forks(options["forks"]))
 
     @functools.cached_property
     def inventory(self) -> Inventory:
@@ -64,10 +64,10 @@ class Control:
     def hosts(self) -> tuple[Host, ...]:
         """The hosts that were named; raises `DeclarationError` for the sandbox where there is none yet."""
         left = record.latest(self.run.verb, self.run.inventory).left if self.failed else []
-        if self.failed and not left:
-            raise Exit("no host is left of the last run", code=0)
-        hosts = self.inventory.select(self.names or left or [SANDBOX])
+        hosts = self.inventory.select(self.names or left or [SANDBOX]) if left or not self.failed else ()
         hosts = tuple(host for host in hosts if host.name in left or not self.failed)
+        if not hosts:
+            raise Exit("no host is left of the last run", code=0)
         if any(host.name == SANDBOX and "ansible_host" not in host.variables for host in hosts):
             hint = "start it with: invoke sandbox.up; or name another host with --host"
             raise DeclarationError("the sandbox is not up", where=f"host {SANDBOX}", hint=hint)
@@ -77,7 +77,7 @@ class Control:
         """What is declared of each host; everything wrong is found before any host is contacted."""
         return [declare(host) for host in self.hosts]
 
-    def saved(self, path: str) -> Saved | None:
+    def saved(self, path: str | None) -> Saved | None:
         """The plan in a file, if one is named; its hosts are meant where none are."""
         if not path:
             return None
@@ -99,6 +99,14 @@ def _forks(number: int) -> int:
     if number < 1:
         raise DeclarationError(f"--forks {number} is no number of hosts", hint="write 1 or more")
     return number
+
+
+def _refuse_empty(given: dict[str, Any]) -> None:
+    """Raise `DeclarationError` for an option without its text: most likely a variable of a script that is not set."""
+    for name, value in given.items():
+        if value == "":
+            hint = "name what is meant, or leave the option out"
+            raise DeclarationError(f"--{name.replace('_', '-')} is given and says nothing", hint=hint)
 
 
 def _default_sources() -> list[Path]:
@@ -125,6 +133,7 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
         def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
             given = {parameter.name: options.pop(parameter.name) for parameter in own}
             with _exits(debug=options["debug"], machine=options["json"]):
+                _refuse_empty(given)
                 control = Control(body.__name__, options, check=given.get("check", body.__name__ == "plan"))
                 with control.console:
                     control.carry(body, given)

@@ -58,7 +58,10 @@ class Declaration:
 
     @property
     def policy(self) -> Policy:
-        """How switches are judged."""
+        """How switches are judged; DeclarationError for a host without an app."""
+        if "release" not in self.settings:
+            hint = f"its {VARIABLE} would have to name what runs an app"
+            raise DeclarationError("no app is declared here", where=f"host {self.host.name}", hint=hint)
         policy: Policy = self.settings["release"].policy
         return policy
 

@@ -72,10 +72,10 @@ def fault(problem: Exception) -> FailedError:
     while trace and trace.tb_next:
         trace = trace.tb_next
     place = f"{Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno}" if trace else ""
-    error = FailedError(
-        f"a fault in Carboy itself: {type(problem).__name__}",
-        where=place,
-        hint="please report it, with what --debug shows",
-    )
+    if isinstance(problem, OSError) and problem.strerror:
+        what, hint = f"{problem.strerror}: {problem.filename or place}", "see what this machine lacks"
+    else:
+        what, hint = f"a fault in Carboy itself: {type(problem).__name__}", "please report it, with what --debug shows"
+    error = FailedError(what, where=place, hint=hint)
     error.__cause__ = problem
     return error

@@ -38,11 +38,20 @@ def pack(verb: str, args: dict[str, Any], resources: tuple[str, ...] = ()) -> by
 
     The host's Python reads one line with the length, then that many bytes of zlib, and executes them.
     """
+    begun, packer = _begun(verb, resources)
+    rest = packer.copy()
+    packed = begun + rest.compress(f"{args!r}}})\n".encode()) + rest.flush()
+    return b"%d\n%s" % (len(packed), packed)
+
+
+@cache
+def _begun(verb: str, resources: tuple[str, ...]) -> tuple[bytes, Any]:
+    """What is the same for many hosts, packed once: the bytes so far, and the packer in the middle of its work."""
     modules = {"carboy": "", "carboy.applier": "", **_lean_modules(_closure((verb, *resources), later=False))}
     # As a literal and not as JSON in one: the fewer marks are escaped, the smaller it packs.
-    payload = {"modules": modules, "main": f"carboy.applier.{verb}", "args": args}
-    packed = zlib.compress(f"{lean(_source('loader'))}\nstart({payload!r})\n".encode(), 9)
-    return b"%d\n%s" % (len(packed), packed)
+    start = f"start({{'modules': {modules!r}, 'main': 'carboy.applier.{verb}', 'args': "
+    packer = zlib.compressobj(9)
+    return packer.compress(f"{lean(_source('loader'))}\n{start}".encode()), packer
 
 
 def repairs(verb: str, resources: tuple[str, ...] = ()) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from typing import Any, get_type_hints
 
 from carboy.errors import DeclarationError
@@ -32,7 +33,7 @@ def resolve(roles: Mapping[str, type[Any]], host: Host, wanted: Iterable[str] = 
     run = _Resolution(roles, host)
     for role in wanted or roles:
         run.settings(role)
-    problems = [*run.problems, *_strangers(roles, host)]
+    problems = [*run.problems, *_strangers(run.schemas, host)]
     if problems:
         raise _together(problems, host)
     return run.done
@@ -52,7 +53,8 @@ class _Resolution:
     def __init__(self, roles: Mapping[str, type[Any]], host: Host) -> None:
         self.problems: list[DeclarationError] = []
         self._roles = roles
-        self._schemas = {role: _schema(settings) for role, settings in roles.items()}
+        # mypy takes no class for hashable.
+        self.schemas = {role: _schema(settings) for role, settings in roles.items()}  # type: ignore[arg-type]
         self._host = host
         self.done: dict[str, Any] = {}
         self._open: list[str] = []
@@ -70,7 +72,7 @@ class _Resolution:
     def _built(self, role: str) -> Any:
         before = len(self.problems)
         given = dict(self._given(role))
-        if len(self.problems) > before or any(given[name] is None for name in _needs(self._schemas[role])):
+        if len(self.problems) > before or any(given[name] is None for name in _needs(self.schemas[role])):
             return None
         settings = self._roles[role](**given)
         problems = settings.validate() if hasattr(settings, "validate") else ()
@@ -81,7 +83,7 @@ class _Resolution:
         return settings
 
     def _given(self, role: str) -> Iterator[tuple[str, Any]]:
-        for name, (field, kind) in self._schemas[role].items():
+        for name, (field, kind) in self.schemas[role].items():
             try:
                 if is_dataclass(kind) or self._is_set(role, name) or _required(field):
                     yield name, self._value(role, name, kind)
@@ -123,6 +125,7 @@ class _Resolution:
         return f"{f'{origin}, ' if origin else ''}setting {role}.{name}, host {self._host.name}"
 
 
+@cache
 def _schema(settings: type[Any]) -> Schema:
     hints = get_type_hints(settings)
     return {field.name: (field, hints[field.name]) for field in fields(settings) if field.init}
@@ -136,13 +139,13 @@ def _needs(schema: Schema) -> list[str]:
     return [name for name, (_, kind) in schema.items() if is_dataclass(kind)]
 
 
-def _strangers(roles: Mapping[str, type[Any]], host: Host) -> Iterator[DeclarationError]:
+def _strangers(schemas: Mapping[str, Schema], host: Host) -> Iterator[DeclarationError]:
     """Variables that look like a role's setting and are none."""
-    known = {role: _variables(role, _schema(settings)) for role, settings in roles.items()}
+    known = {role: _variables(role, schema) for role, schema in schemas.items()}
     every = tuple(name for names in known.values() for name in names)
     for variable in host.variables:
         if variable not in every and not variable.startswith(_FOREIGN):
-            owner = max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
+            owner = max((role for role in known if variable.startswith(f"{role}_")), key=len, default=None)
             near = misspelt(variable, every)
             if owner or near:
                 hint = f"did you mean {near!r}?" if near else did_you_mean(variable, known[owner or ""])

@@ -18,7 +18,7 @@ from typing import Any
 
 from carboy.applier.room import weight
 from carboy.catalog import Bytes, Content
-from carboy.errors import DeclarationError, FailedError
+from carboy.errors import FailedError
 
 OLDEST_GLIBC_MINOR = 5
 
@@ -109,7 +109,8 @@ def _unresolved(failure: str, said: str) -> Exception:
     errors = re.findall(r"^ERROR: (?!ResolutionImpossible)(.+)$", said, re.MULTILINE) or said.strip().splitlines()[-1:]
     if re.search(r"NewConnectionError|ConnectTimeout|Name or service not known|SSLError", said):
         return FailedError(f"the package index cannot be reached: {errors[-1]}", hint="check this machine's network")
-    return DeclarationError(
+    # Not a DeclarationError: the host was asked for its Python before this could be known.
+    return FailedError(
         f"{failure}: {errors[-1] if errors else 'pip gave no reason'}",
         where="app_requirements, app_requires",
         hint="correct the requirement; one without a wheel for the host needs app_packages_from: index",

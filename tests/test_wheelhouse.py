@@ -53,17 +53,17 @@ def test_resolved_once(index: Path) -> None:
     for file in index.iterdir():
         file.unlink()
     assert house("demo\n").wheels(QUESTION) == first
-    with pytest.raises(DeclarationError):
+    with pytest.raises(FailedError):
         house("demo\n").wheels({**QUESTION, "python": "3.12"})
 
 
 @pytest.mark.usefixtures("index")
 @pytest.mark.parametrize("text", ["no-such-package\n", "demo==99\n", "demo @@@\n", "-r elsewhere.txt\n"])
-def test_what_does_not_resolve_is_a_wrong_declaration(text: str) -> None:
-    """pip's reason in one line, exit code 3, and nothing in the cache that the next run would take for an answer."""
-    with pytest.raises(DeclarationError, match="do not resolve") as caught:
+def test_what_does_not_resolve_is_a_failure(text: str) -> None:
+    """pip's reason in one line, exit code 1 (the host was asked), and nothing in the cache to be taken for more."""
+    with pytest.raises(FailedError, match="do not resolve") as caught:
         house(text).wheels(QUESTION)
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == 1
     assert len(str(caught.value).splitlines()) == 3
     assert not list((wheelhouse.folder() / "wheels").iterdir())
     assert str(wheelhouse.folder()) not in str(caught.value) and tempfile.gettempdir() not in str(caught.value)

@@ -33,6 +33,11 @@ def _switch(host: Host, args: Arguments) -> None:
 
     store = Store(host, args["app"])
     switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
+    if args.get("over") and switch.before.serving != [args["over"]]:
+        # Somebody was faster: to take away what they put there is not what was asked for.
+        text = "%s serves, which another run has put there" % (", ".join(switch.before.serving) or "nothing")
+        host.stream.emit("skipped", text=text)
+        return
     doubt = _doubt(store, switch.release)
     if args["check"] or args["diff"]:
         releases = [contents_of(store.path(name)) for name in (switch.previous or "none", switch.release)]

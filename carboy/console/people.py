@@ -134,7 +134,7 @@ class People:
         self._lines(None, [line(f"batch {event['number']}: {who}{left}")])
 
     def _stopped(self, event: Event) -> None:
-        back = f" · {len(event['back'])} hosts go back" if event["back"] else ""
+        back = f" · going back: {', '.join(event['back'])}" if event["back"] else ""
         self._lines(None, [line(f"stopped: {event['text']}{back}", "red")])
 
     def _result(self, host: str, event: Event) -> None:

@@ -35,11 +35,14 @@ class Crew(Generic[T]):
         for _ in range(min(self._forks, self._expected)):
             # None that is waited for at the end of the program: a person who interrupts it has waited enough.
             Thread(target=self._labour, daemon=True).start()
-        while self._expected:
-            result = self._next()()
-            if result is not None:
-                self._expected -= 1
-                yield result
+        try:
+            while self._expected:
+                result = self._next()()
+                if result is not None:
+                    self._expected -= 1
+                    yield result
+        finally:
+            self.stop()
 
     def stop(self) -> list[str]:
         """Begin with no further host; returns those that are left."""

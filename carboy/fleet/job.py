@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
+from carboy.applier.planned import agree
+from carboy.applier.resource import Failure
 from carboy.catalog import Catalog
 from carboy.confirmation import confirm
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError, OutcomeUnknownError, fault
+from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, fault
 from carboy.fleet.crew import Sink
 from carboy.fleet.supply import Supply
 from carboy.payload import entrance, pack, repairs, runtime_modules
@@ -63,6 +65,11 @@ class Tally:
         return Counter(event["status"] for event in self.of("resource"))
 
     @property
+    def drifts(self) -> list[tuple[str, Any]]:
+        """What differs, each by the resource's title."""
+        return [(event["resource"], event["drift"]) for event in self.of("resource") if "drift" in event]
+
+    @property
     def state(self) -> str:
         """How the host stands, in one word."""
         # A run that is only followed says itself that nobody knows.
@@ -109,17 +116,33 @@ class Job:
 
     def do(self, run: str, tally: Tally, sink: Sink) -> Tally:
         """Carry it out; an error of this host goes into its tally, and concerns no other."""
+        tally.began = time.monotonic()
         sink({"event": "connecting"})
         try:
             tally.code = self._conducted(run, tally, sink)
             if not tally.code and self.args.get("check") and tally.counts["changed"]:
                 tally.code = DRIFT
+                self._compare(tally)
         except Exception as problem:  # whatever it is, it concerns no other host
-            tally.error = problem if isinstance(problem, CarboyError) else fault(problem)
-            if isinstance(problem, OutcomeUnknownError):
-                problem.hint = advice(run, self, tally) or problem.hint
+            tally.error = self._told(problem, run, tally)
             tally.code = tally.error.exit_code
         return tally
+
+    def _compare(self, tally: Tally) -> None:
+        """Raise `FailedError` if something else differs than in the plan; under its lock the host asks once more."""
+        try:
+            agree(tally.drifts, self.args.get("plan"))
+        except Failure as failure:
+            raise FailedError(failure.what, where=f"host {self.name}", hint=failure.hint) from failure
+
+    def _told(self, problem: Exception, run: str, tally: Tally) -> CarboyError:
+        error = problem if isinstance(problem, CarboyError) else fault(problem)
+        if error is not problem and tally.last("begin") and not tally.last("end"):
+            # Whatever went wrong here, the host goes on.
+            error = OutcomeUnknownError(f"{error.what}: outcome unknown", where=error.where)
+        if isinstance(error, OutcomeUnknownError):
+            error.hint = advice(run, self, tally) or error.hint
+        return error
 
     def _conducted(self, run: str, tally: Tally, sink: Sink) -> int:
         host, runtime = self.declared.host, self.declared.runtime

@@ -63,12 +63,16 @@ class Kept:
     @cached_property
     def about(self) -> dict[str, Any]:
         """Which verb, by whom, since when, on which hosts, how each stands, and the exit code if it came to an end."""
-        about: dict[str, Any] = {"run": self.name, "verb": "", "inventory": [], "who": "", "since": "", "exit": None}
+        about: dict[str, Any] = {"run": self.name, "verb": "", "check": False, "inventory": [], "who": "", "since": ""}
+        about["exit"] = None
         states: dict[str, str] = {}
         for event in self.events():
             if event["event"] == "started":
                 states |= dict.fromkeys(event["hosts"], "unknown")
                 about |= {key: event[key] for key in about if key in event}
+            elif event["event"] == "stopped":
+                # Until they are told to be back, nobody knows.
+                states |= dict.fromkeys(event["back"], "unknown")
             elif event["event"] == "result":
                 states[event["host"]] = event["state"]
             elif event["event"] == "finished":
@@ -96,9 +100,10 @@ def find(name: str) -> Kept:
 
 
 def latest(verb: str, inventory: Sequence[str]) -> Kept:
-    """The last run of a verb (or of deploy, if its runs are not kept) with an inventory; DeclarationError if none."""
-    wanted = verb if verb in VERBS else "deploy"
+    """The last run of a verb with an inventory, or of deploy for a verb that only looks; DeclarationError if none."""
+    wanted = verb if verb in ("rollback", "verify", "maintenance") else "deploy"
     for run in kept():
-        if (run.about["verb"], run.about["inventory"]) == (wanted, [*inventory]):
+        found = run.about["verb"], run.about["check"], run.about["inventory"]
+        if found == (wanted, False, [*inventory]):
             return run
     raise DeclarationError(f"no {wanted} is kept here that could have left hosts", hint="invoke runs lists what is")

@@ -10,8 +10,10 @@ from carboy.declaration import Declaration
 from carboy.errors import DeclarationError
 from carboy.fleet.job import DRIFT, Job, Tally
 from carboy.fleet.run import Run, new_run
-from carboy.fleet.saved import Saved
 from carboy.fleet.share import Share
+
+BACK_WAIT = 60
+"""Seconds to wait for the lock of a host that is to go back."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Course:
     keep_going: bool = False
 
     @classmethod
-    def of(cls, declarations: Sequence[Declaration], serial: str, max_fail: str, *, keep_going: bool) -> Course:
+    def of(
+        cls, declarations: Sequence[Declaration], serial: str | None, max_fail: str | None, *, keep_going: bool
+    ) -> Course:
         """The course that the hosts declare, where the command line names no other; they may not differ."""
         sizes = serial.split(",") if serial else _common(declarations, "serial")
         watch = _common(declarations, "canary_watch")
@@ -53,9 +57,9 @@ def _common(declarations: Sequence[Declaration], name: str) -> Any:
     return value
 
 
-def roll(run: Run, jobs: list[Job], course: Course, plan: Saved | None = None) -> None:
-    """Deploy to several hosts; if one is not as in the plan, it fails before any is changed."""
-    rolling = Rolling(run, jobs, course, plan)
+def roll(run: Run, jobs: list[Job], course: Course) -> None:
+    """Deploy to several hosts; if they are to be as in a plan and one is not, before any is changed."""
+    rolling = Rolling(run, jobs, course)
     waiting = rolling.go()
     if rolling.over:
         rolling.stop(waiting)
@@ -64,10 +68,10 @@ def roll(run: Run, jobs: list[Job], course: Course, plan: Saved | None = None) -
 class Rolling:
     """One such deploy, under way."""
 
-    def __init__(self, run: Run, jobs: list[Job], course: Course, plan: Saved | None) -> None:
-        self._run, self._jobs, self._course, self._plan = run, jobs, course, plan
+    def __init__(self, run: Run, jobs: list[Job], course: Course) -> None:
+        self._run, self._jobs, self._course = run, jobs, course
         self._limit = course.max_fail.of(len(jobs))
-        self._failed: list[str] = []
+        self._failed: dict[str, Tally] = {}
         self._switched: dict[str, tuple[Job, Tally]] = {}
         self._looks: dict[str, Tally] = {}
         self._done: set[tuple[str, str]] = set()
@@ -79,11 +83,12 @@ class Rolling:
 
     def go(self) -> list[Job]:
         """Deploy to one batch after the other; returns what is left when too many hosts have failed."""
-        waiting, number = self._look(), 0
+        waiting, number, step = self._look(), 0, 0
         sizes = [max(1, share.of(len(waiting))) for share in self._course.serial]
         while waiting and not self.over:
-            batch = self._leader(waiting) or waiting[: sizes[min(number, len(sizes) - 1)]]
-            number += 1
+            leader = self._leader(waiting)
+            batch = leader or waiting[: sizes[min(step, len(sizes) - 1)]]
+            number, step = number + 1, step + (not leader or sizes[0] == 1)
             names = [job.name for job in batch]
             self._run.say(None, {"event": "batch", "number": number, "hosts": names, "left": len(waiting) - len(batch)})
             begun = self._deploy([self._made(job, canary=number == 1) for job in batch])
@@ -93,51 +98,52 @@ class Rolling:
     def stop(self, waiting: list[Job]) -> None:
         """Leave the other hosts as they are, and bring those back that have switched."""
         back = [] if self._course.keep_going else list(self._switched)
-        failed = f"{len(self._failed)} of {len(self._jobs)} hosts failed, and rollout_max_fail allows {self._limit}"
-        self._run.say(None, {"event": "stopped", "text": failed, "left": [job.name for job in waiting], "back": back})
-        for job in waiting:
-            self._run.result(job.name, 0, **{**self._looks[job.name].facts, "changed": 0}, state="left", text=failed)
-        jobs = [_back(*self._switched[host]) for host in back if self._has_before(host)]
+        left = [job.name for job in waiting]
+        text = f"{len(self._failed)} of {len(self._jobs)} hosts failed, and rollout_max_fail allows {self._limit}"
+        lost = [host for host, tally in self._failed.items() if tally.state == "unknown" and host not in back]
+        if lost:
+            text += f"; nobody knows what became of {', '.join(lost)}"
+        self._run.say(None, {"event": "stopped", "text": text, "left": left, "back": back})
+        for host in left:
+            self._run.result(host, 0, **{**self._looks[host].facts, "changed": 0}, state="left", text=text)
+        for host in back:
+            self._tell_if_first(*self._switched[host])
+        jobs = [_back(*self._switched[host]) for host in back if _before(self._switched[host][1])]
         for tally in self._run.crew(jobs, name=new_run()):
             self._returned(tally)
-
-    def _has_before(self, host: str) -> bool:
-        tally = self._switched[host][1]
-        if not tally.last("cutover")["before"]:
-            why = "nothing served before, so there is nothing to go back to"
-            self._run.result(host, tally.code, **tally.facts, state=tally.state, text=why)
-            return False
-        return True
 
     def _look(self) -> list[Job]:
         """The jobs of hosts on which something differs; so nothing is changed anywhere if too many do not answer."""
         looks = [replace(job, args={**job.args, "check": True, "diff": False}) for job in self._jobs]
         for tally in self._run.crew(looks, hold=True):
-            if self._plan:
-                self._plan.refuse(tally)
             if tally.code == DRIFT:
                 self._looks[tally.host] = tally
                 self._run.forget(tally.host)
             else:
-                self._settle(tally)
+                self._settle(tally, changed=0)
+        if self._failed and any("plan" in job.args for job in self._jobs):
+            # A plan is of all its hosts.
+            self._limit = 0
         return [job for job in self._jobs if job.name in self._looks]
 
     def _leader(self, waiting: list[Job]) -> list[Job]:
         """The host that runs alone what is to run once for all hosts of an app; none if that is done or not wanted."""
         for job in waiting:
-            release, cutover = job.declared.settings["release"], f"cutover {job.declared.app}"
-            once = release.before_cutover_once and release.before_cutover
-            if once and (job.declared.app, "before_cutover") not in self._done:
-                drifting = [event["resource"] for event in self._looks[job.name].of("resource") if "drift" in event]
-                return [job] if cutover in drifting else []
+            release, cutover = job.declared.settings.get("release"), f"cutover {job.declared.app}"
+            once = release and release.before_cutover_once and release.before_cutover
+            done = (job.declared.app, "before_cutover") in self._done
+            if once and not done and cutover in dict(self._looks[job.name].drifts):
+                return [job]
         return []
 
     def _made(self, job: Job, *, canary: bool) -> Job:
         """The job as it is when its turn has come."""
         done = [moment for app, moment in self._done if app == job.declared.app]
-        watch = self._course.canary_watch if canary else None
-        catalog = job.catalog if watch is None else job.catalog.watched(watch)
-        return replace(job, catalog=catalog, args={**job.args, "done": done, "catalog": catalog.wire()})
+        job = replace(job, args={**job.args, "done": done})
+        if not canary or self._course.canary_watch is None:
+            return job
+        catalog = job.catalog.watched(self._course.canary_watch)
+        return replace(job, catalog=catalog, args={**job.args, "catalog": catalog.wire()})
 
     def _deploy(self, batch: list[Job]) -> set[str]:
         """Deploy to the hosts of a batch at once; returns those that were begun with."""
@@ -153,19 +159,37 @@ class Rolling:
                 left += crew.stop()
         return jobs.keys() - set(left)
 
-    def _settle(self, tally: Tally) -> None:
-        self._run.settle(tally)
+    def _settle(self, tally: Tally, **told: Any) -> None:
+        self._run.settle(tally, **told)
         if tally.code:
-            self._failed.append(tally.host)
+            self._failed[tally.host] = tally
+
+    def _tell_if_first(self, job: Job, tally: Tally) -> None:
+        if not _before(tally):
+            why = "no other release served before, so there is nothing to go back to"
+            self._run.result(job.name, tally.code, **tally.facts, state=tally.state, text=why)
 
     def _returned(self, tally: Tally) -> None:
         """Tell what came of a host's way back: it is where it was, and yet it is not where it should be."""
-        code, state = (6, "stranded") if tally.code else (1, "back")
-        why = f"the way back failed: {tally.why}" if tally.code else "went back, because others failed"
-        self._run.settle(tally, code=code, state=state, text=why)
+        own = self._switched[tally.host][1].why
+        if tally.code:
+            told = {"code": 6, "state": "stranded", "text": f"the way back failed: {tally.why}"}
+        elif tally.last("skipped"):
+            told = {"code": 0, "state": "left", "text": tally.last("skipped")["text"]}
+        else:
+            told = {"code": 1, "state": "back", "text": own or "went back, because others failed"}
+        self._run.settle(tally, **told)
+
+
+def _before(tally: Tally) -> str:
+    """The release that served before a host switched; empty if none did."""
+    return tally.last("cutover")["before"] or ""
 
 
 def _back(job: Job, tally: Tally) -> Job:
-    args: dict[str, Any] = {"to": tally.last("cutover")["before"], "check": False, "diff": False, "receipt": False}
-    policy = asdict(job.declared.policy)
-    return Job(job.declared, "rollback", {**args, "wait": job.args["wait"], "yes": False, "policy": policy})
+    """The way back to what served before, unless something else serves by now."""
+    switch = tally.last("cutover")
+    args = {"to": switch["before"], "over": switch["release"], "check": False, "diff": False, "receipt": False}
+    # A host whose connection was lost may still tidy up.
+    more = {"wait": max(BACK_WAIT, job.args["wait"]), "yes": False, "policy": asdict(job.declared.policy)}
+    return Job(job.declared, "rollback", {**args, **more})

@@ -31,10 +31,16 @@ class Run:
     """One verb, carried out on many hosts."""
 
     def __init__(
-        self, console: Console, verb: str = "", *, inventory: Sequence[Path] = (), forks: int = DEFAULT_FORKS
+        self,
+        console: Console,
+        verb: str = "",
+        *,
+        check: bool = False,
+        inventory: Sequence[Path] = (),
+        forks: int = DEFAULT_FORKS,
     ) -> None:
         self.console = console
-        self.verb = verb
+        self.verb, self.check = verb, check
         self.inventory = [str(source.resolve()) for source in inventory]
         self.forks = forks
         self.name = new_run()
@@ -46,7 +52,7 @@ class Run:
         self._begun = False
         self._record: Record | None = None
         self._held: dict[str, list[Event]] = {}
-        self._under_way: dict[str, tuple[Job, Tally]] = {}
+        self._under_way: dict[str, tuple[str, Job, Tally]] = {}
 
     @property
     def code(self) -> int:
@@ -59,7 +65,7 @@ class Run:
             return
         self._begun, self._hosts = True, list(hosts)
         problem = self._keep()
-        about = {"verb": self.verb, "inventory": self.inventory, "hosts": self._hosts}
+        about = {"verb": self.verb, "check": self.check, "inventory": self.inventory, "hosts": self._hosts}
         self.say(None, {"event": "started", **about, **holder(self.name)})
         if problem:
             self.say(None, {"event": "warning", "text": f"this run is not kept: {problem}"})
@@ -72,14 +78,12 @@ class Run:
 
     def say(self, host: str | None, event: Event) -> None:
         """Show and keep one event of a host, or of the run as a whole."""
-        if self._record:
-            self._record.keep(host, event)
+        self._write(host, event)
         self.console.event(host, event)
 
     def fail(self, host: str | None, error: CarboyError) -> None:
         """Show and keep an error."""
-        if self._record:
-            self._record.keep(host, error.event)
+        self._write(host, error.event)
         self.console.error(host, error)
 
     def result(self, host: str, code: int, **facts: Any) -> None:
@@ -98,8 +102,9 @@ class Run:
         """
         self.begin(job.name for job in jobs)
         tallies = {job.name: Tally(job.name) for job in jobs}
-        self._under_way |= {job.name: (job, tallies[job.name]) for job in jobs}
-        work = {job.name: partial(job.do, name or self.name, tallies[job.name]) for job in jobs}
+        name = name or self.name
+        self._under_way |= {job.name: (name, job, tallies[job.name]) for job in jobs}
+        work = {job.name: partial(job.do, name, tallies[job.name]) for job in jobs}
         together = len(jobs) > 1 and self.verb in READ
         return Crew(work, self._hold if hold or together else self.say, self.forks)
 
@@ -121,7 +126,7 @@ class Run:
     @property
     def advice(self) -> str:
         """What to do about hosts that are under way if a person interrupts the run; empty if nothing is at stake."""
-        told = [advice(self.name, job, tally) for job, tally in self._under_way.values()]
+        told = [advice(*about) for about in self._under_way.values()]
         rest = ["for the other hosts: invoke deploy --failed"] if len(self._hosts) > 1 and self.verb == "deploy" else []
         return "\n       ".join([*filter(None, told), *rest])
 
@@ -130,6 +135,16 @@ class Run:
             self.say(host, event)
         else:
             self._held.setdefault(host, []).append(event)
+
+    def _write(self, host: str | None, event: Event) -> None:
+        """Keep an event as long as there is room for it; hosts are not given up for that."""
+        if self._record is None:
+            return
+        try:
+            self._record.keep(host, event)
+        except OSError as problem:
+            self._record = None
+            self.console.event(None, {"event": "warning", "text": f"this run is kept no further: {problem.strerror}"})
 
     def _keep(self) -> str:
         """Begin to keep the run where its verb is one of those; returns why that cannot be."""

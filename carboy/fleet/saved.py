@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from carboy.catalog import Catalog, digest
 from carboy.errors import DeclarationError, FailedError
-from carboy.fleet.job import DRIFT, Job, Tally, holder
+from carboy.fleet.job import Job, Tally, holder
 
 FORMAT = "carboy plan 1"
 HINT = "make it anew: invoke plan --out FILE"
@@ -40,38 +39,33 @@ class Saved:
             raise DeclarationError(what, where=f"{self.path}, host {job.name}", hint=hint)
         return host["drift"]
 
-    def refuse(self, tally: Tally) -> None:
-        """Let a tally fail if its host has changed since the plan; one on which nothing differs any more is fine."""
-        found = drift(tally)
-        if tally.code != DRIFT or found == self.hosts[tally.host]["drift"]:
-            return
-        planned = dict(self.hosts[tally.host]["drift"])
-        other = [title for title in {**planned, **dict(found)} if planned.get(title) != dict(found).get(title)]
-        what = f"the host has changed since the plan: {', '.join(other)}"
-        tally.error = FailedError(what, where=f"host {tally.host}", hint="plan again, look at it, and deploy that plan")
-        tally.code = tally.error.exit_code
-
 
 def declared(catalog: Catalog) -> Pairs:
     """Each resource of a catalog by its title, with the digest of all that is declared of it."""
     return [[resource.title(), digest(role, resource)] for role, resource in catalog.entries]
 
 
-def drift(tally: Tally) -> Pairs:
-    """What differed on a host."""
-    return [[event["resource"], event["drift"]] for event in tally.of("resource") if "drift" in event]
+def place(path: Path) -> Path:
+    """Where a plan is to be written, links followed; DeclarationError, before anything is asked, if it cannot be."""
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise DeclarationError("no plan can be kept there: it is no file", where=str(path), hint="name another file")
+    if not os.access(target.parent, os.W_OK):
+        raise DeclarationError("no plan can be kept in that folder", where=str(path), hint="name another, or make it")
+    return target
 
 
 def save(path: Path, run: str, jobs: Iterable[Job], tallies: Iterable[Tally]) -> None:
     """Write the plan, as a whole or not at all; contents of files and secrets are in it by their digests alone."""
-    found = {tally.host: drift(tally) for tally in tallies}
+    found = {tally.host: tally.drifts for tally in tallies}
     hosts = {job.name: {"declared": declared(job.catalog), "drift": found[job.name]} for job in jobs}
     text = json.dumps({"format": FORMAT, **holder(run), "hosts": hosts}, indent=1)
+    draft = path.with_name(f".{path.name}.{run}")
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as draft:
-            draft.write(text + "\n")
-        os.replace(draft.name, path)  # noqa: PTH105 - both are names
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(path)
     except OSError as problem:
+        draft.unlink(missing_ok=True)
         raise FailedError(f"the plan cannot be written: {problem.strerror}", where=str(path)) from problem
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from threading import Lock
 from typing import Any
 
 from carboy.catalog import Bytes
 from carboy.remote import Need
 from carboy.wheelhouse import Wheelhouse
+
+ONE_AT_A_TIME = Lock()
 
 
 class Supply:
@@ -27,10 +30,14 @@ class Supply:
             return data if isinstance(data, bytes) else data.read_bytes()
         if "code" in need:
             return self.code()
+        # The hosts of a run mostly want the same: the first has it made, and the others find it.
+        with ONE_AT_A_TIME:
+            return json.dumps(self._made(need)).encode()
+
+    def _made(self, need: Need) -> list[dict[str, Any]]:
         if "image" in need or "pushed" in need:
-            return json.dumps(self._image(need)).encode()
-        answer = self.house.installer(need["installer"]) if "installer" in need else self.house.wheels(need["wheels"])
-        return json.dumps(answer).encode()
+            return self._image(need)
+        return self.house.installer(need["installer"]) if "installer" in need else self.house.wheels(need["wheels"])
 
     def _image(self, need: Need) -> list[dict[str, Any]]:
         from carboy.image import Builder  # here, because few runs build one

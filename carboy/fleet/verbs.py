@@ -25,28 +25,29 @@ class Options:
 
 
 def deploy(
-    run: Run, declarations: Sequence[Declaration], options: Options, course: Course, plan: Saved | None = None
+    run: Run, declarations: Sequence[Declaration], options: Options, course: Course | None, plan: Saved | None = None
 ) -> None:
-    """Bring hosts to what is declared of them; with a plan only as it says."""
+    """Bring hosts to what is declared of them, several on a course; with a plan only as it says."""
     jobs = [_application(declared, options) for declared in declarations]
     if plan:
         jobs = [replace(job, args={**job.args, "plan": plan.drift(job)}) for job in jobs]
     _begin(run, declarations)
-    if options.check or len(jobs) == 1:
-        run.each(jobs)
+    if course and len(jobs) > 1:
+        roll(run, jobs, course)
     else:
-        roll(run, jobs, course, plan)
+        run.each(jobs)
 
 
 def plan(run: Run, declarations: Sequence[Declaration], out: Path | None = None) -> None:
     """Say what a deploy would change; keep that in a file if one is named and every host could be asked."""
+    target = saved.place(out) if out else None
     jobs = [_application(declared, Options(check=True, diff=True)) for declared in declarations]
     _begin(run, declarations)
     tallies = run.each(jobs)
-    if out and all(tally.code in (0, 2) for tally in tallies):
-        saved.save(out, run.name, jobs, tallies)
+    if target and all(tally.code in (0, 2) for tally in tallies):
+        saved.save(target, run.name, jobs, tallies)
         run.say(None, {"event": "saved", "file": str(out)})
-    elif out:
+    elif target:
         run.say(None, {"event": "warning", "text": f"{out} is not written: not every host could be asked"})
 
 

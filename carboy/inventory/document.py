@@ -198,7 +198,7 @@ class _Document:
             event = self._log[-1]
             value = self._node(depth + 1)
             if key is _MERGE:
-                merged = _merged(value, event)
+                merged |= _merged(value, event)
             elif isinstance(key, (list, dict)) or key in own:
                 _refuse(
                     "a list or mapping as a key" if isinstance(key, (list, dict)) else f"duplicated key {key!r}", event

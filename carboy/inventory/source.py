@@ -76,7 +76,7 @@ def _read_file(file: Path, declared: Declared) -> None:
     if isinstance(data, dict):
         _refuse_plugin(file, data)
         read_yaml(file, data, declared)
-    else:
+    elif fault or file.suffix not in _YAML or data is not None:
         _read_as_ini(file, text, declared, fault)
 
 

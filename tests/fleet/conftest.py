@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ from carboy.applier.policy import Policy
 from carboy.catalog import Catalog
 from carboy.console import Console
 from carboy.declaration import Declaration
-from carboy.errors import UnreachableError
+from carboy.errors import FailedError, UnreachableError
 from carboy.fleet import record
 from carboy.fleet.crew import Sink
 from carboy.fleet.job import DRIFT, Job, Tally
@@ -39,6 +39,12 @@ class Fleet:
     stuck: tuple[str, ...] = ()
     first: tuple[str, ...] = ()
     once: bool = False
+    beside: tuple[str, ...] = ()
+    """Hosts on which something differs, but not what serves."""
+    overtaken: tuple[str, ...] = ()
+    """Hosts on which another run deploys before they go back."""
+    unlike: tuple[str, ...] = ()
+    """Hosts that have changed since the plan."""
     deployed: list[tuple[str, ...]] = field(default_factory=list)
     """Each deploy that was begun: its host, and the hooks that it was told of as done."""
     watches: dict[str, float] = field(default_factory=dict)
@@ -53,10 +59,19 @@ class Fleet:
         args = {"check": False, "diff": False, "wait": 0, "receipt": False, "catalog": catalog.wire(), "done": []}
         return [Job(self._declared(f"h{each}"), "apply", args, catalog) for each in range(1, self.number + 1)]
 
+    def planned(self) -> list[Job]:
+        """The same, as in a saved plan."""
+        plan = [["cutover shop", {"serving": [[], ["new"]]}]]
+        return [replace(job, args={**job.args, "plan": [] if job.name in self.unlike else plan}) for job in self.jobs]
+
     def roll(self, *serial: int | str, max_fail: int | str = 0, forks: int = 1, **more: Any) -> Run:
-        """Deploy to all of them."""
+        """Deploy to all of them, as in a plan if any is unlike it."""
         run = Run(Console(machine=True), "deploy", forks=forks)
-        roll(run, self.jobs, Course(tuple(map(Share, serial)) or (Share("100%"),), Share(max_fail), **more))
+        roll(
+            run,
+            self.planned() if self.unlike else self.jobs,
+            Course(tuple(map(Share, serial)) or (Share("100%"),), Share(max_fail), **more),
+        )
         run.finish()
         self.events = [json.loads(line) for line in (record.RUNS / f"{run.name}.ndjson").read_text().splitlines()]
         return run
@@ -77,9 +92,7 @@ class Fleet:
             tally.error = UnreachableError("no route")
             tally.code = tally.error.exit_code
         elif job.verb == "rollback":
-            tally.code = int(job.name in self.stuck)
-            say({"event": "cutover", "release": job.args["to"], "before": NEW, "seconds": 0.1})
-            self.returned.append(job.name)
+            self._go_back(job, tally, say)
         elif job.args["check"]:
             self._look(job, tally, say)
         else:
@@ -89,8 +102,12 @@ class Fleet:
     def _look(self, job: Job, tally: Tally, say: Sink) -> None:
         drifts = job.name not in self.unchanged
         more: Event = {"status": "changed", "drift": {"serving": [[], ["new"]]}} if drifts else {"status": "ok"}
-        say({"event": "resource", "resource": "cutover shop", **more})
+        what = "file x" if job.name in self.beside else "cutover shop"
+        say({"event": "resource", "resource": what, **more})
         tally.code = DRIFT if drifts else 0
+        if job.name in self.unlike:
+            tally.error = FailedError("the host has changed since the plan")
+            tally.code = tally.error.exit_code
 
     def _deploy(self, job: Job, tally: Tally, say: Sink) -> None:
         self.deployed.append((job.name, *job.args["done"]))
@@ -102,6 +119,15 @@ class Fleet:
                 say({"event": "hook", "moment": "before_cutover", "once": True, "said": "", "seconds": 0.1})
             before = "" if job.name in self.first else OLD
             say({"event": "cutover", "release": NEW, "before": before, "seconds": 0.1})
+
+    def _go_back(self, job: Job, tally: Tally, say: Sink) -> None:
+        assert job.args["over"] == NEW
+        if job.name in self.overtaken:
+            say({"event": "skipped", "text": "another serves"})
+            return
+        tally.code = int(job.name in self.stuck)
+        say({"event": "cutover", "release": job.args["to"], "before": NEW, "seconds": 0.1})
+        self.returned.append(job.name)
 
     def _declared(self, host: str) -> Declaration:
         hooks = ("migrate",) if self.once else ()

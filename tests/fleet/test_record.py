@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from carboy.console import Console
 from carboy.errors import DeclarationError
 from carboy.fleet import record
+from carboy.fleet.run import Run
 
 MakeFleet = Any
 
@@ -43,6 +45,40 @@ def test_a_run_that_was_killed_left_whoever_was_not_through(make_fleet: MakeFlee
     path.write_text("\n".join([*lines[:cut], '{"event": "resu']))
     assert record.latest("deploy", []).left == ["h3"]
     assert record.latest("deploy", []).about["exit"] is None
+
+
+def test_a_way_back_that_was_interrupted_is_left(make_fleet: MakeFleet) -> None:
+    """A host that was told to go back, and of which no more was heard, is not taken for one that is as wanted."""
+    fleet = make_fleet(3, failing=("h2",))
+    path = record.RUNS / f"{fleet.roll(1).name}.ndjson"
+    lines = path.read_text().splitlines()
+    cut = next(number for number, line in enumerate(lines) if json.loads(line)["event"] == "stopped")
+    path.write_text("\n".join(lines[: cut + 1]))
+    assert record.latest("deploy", []).left == ["h1", "h2", "h3"]
+
+
+def test_only_looking_leaves_nothing(make_fleet: MakeFleet) -> None:
+    """What --failed means is not changed by a look at what is left."""
+    fleet = make_fleet(2, failing=("h2",))
+    fleet.roll(1)
+    look = Run(Console(machine=True), "deploy", check=True)
+    look.each([])
+    for verb in ("deploy", "plan", "status"):
+        assert record.latest(verb, []).left == ["h1", "h2"]
+
+
+def test_a_disk_without_room_ends_no_deploy(make_fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run can be kept no further, it says so once and goes on."""
+    fleet = make_fleet(3)
+    run = Run(Console(machine=True), "deploy")
+    run.begin(["h1"])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(record.Record, "keep", full)
+    assert [tally.code for tally in run.each(fleet.jobs)] == [0, 0, 0]
+    run.finish()
 
 
 def test_only_so_many_are_kept(make_fleet: MakeFleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,7 @@ def test_a_first_release_has_nothing_to_go_back_to(make_fleet: MakeFleet) -> Non
     assert fleet.returned == ["h2"]
     assert run.states == {"h1": "ok", "h2": "back", "h3": "failed"}
     told = [event for event in fleet.events if event["event"] == "result" and event["host"] == "h1"]
-    assert told[-1]["text"] == "nothing served before, so there is nothing to go back to"
+    assert told[-1]["text"] == "no other release served before, so there is nothing to go back to"
 
 
 def test_the_canary_is_watched_for_longer(make_fleet: MakeFleet) -> None:
@@ -149,6 +149,30 @@ def test_what_runs_once_runs_alone(make_fleet: MakeFleet) -> None:
     fleet.roll("100%")
     assert fleet.batches == [["h1"], names(2, 5)]
     assert sorted(fleet.deployed) == [("h1",), *((host, "before_cutover") for host in names(2, 5))]
+
+
+def test_what_runs_once_waits_for_a_host_that_needs_it(make_fleet: MakeFleet) -> None:
+    """A host that will not switch does not run it, and hosts that will are not let loose with it together."""
+    fleet = make_fleet(12, once=True, beside=("h1",))
+    fleet.roll(5, "100%", forks=8)
+    assert fleet.batches == [["h2"], ["h1", *names(3, 6)], names(7, 12)]
+
+
+def test_somebody_else_was_faster(make_fleet: MakeFleet) -> None:
+    """What another run has deployed meanwhile is not taken away by the way back."""
+    fleet = make_fleet(3, failing=("h3",), overtaken=("h1",))
+    run = fleet.roll(1)
+    assert (run.states, fleet.returned) == ({"h1": "left", "h2": "back", "h3": "failed"}, ["h2"])
+
+
+def test_a_plan_is_of_all_its_hosts(make_fleet: MakeFleet) -> None:
+    """However many may fail, a host that is not as it was planned keeps all others from being changed."""
+    fleet = make_fleet(3, unlike=("h2",))
+    run = fleet.roll(1, max_fail=2)
+    assert (fleet.deployed, run.code) == ([], 1)
+    assert run.states == {"h1": "left", "h2": "failed", "h3": "left"}
+    told = [event for event in fleet.events if event["event"] == "result" and event["host"] == "h2"]
+    assert told[0]["changed"] == 0
 
 
 def test_what_runs_once_is_tried_again_elsewhere(make_fleet: MakeFleet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any, Dict, List
 
@@ -94,7 +95,9 @@ class Comparison:
 
     def _drift(self, manifest: Manifest) -> Drift:
         name = "%s.%s" % (manifest.kind, manifest.name)
-        there = "differs" if self.live.find(name) else None
+        # With a mark of how, so that a saved plan sees that something else differs by now.
+        mark = hashlib.sha256(self.diffs.get(name, "").encode()).hexdigest()[:8]
+        there = "differs (%s)" % mark if self.live.find(name) else None
         drift: Drift = {"content": (there, "as declared")} if name in self.diffs else {}
         return {**drift, **pods_drift(self.live, self.release)} if manifest.kind == "Deployment" else drift
 

@@ -52,6 +52,9 @@ def _switch(app: App, args: Arguments, lease: "Lease") -> None:  # type: ignore[
     from carboy.applier.kubernetes.switch import Switch, declared
 
     host, live = app.kubectl.host, app.read()
+    if args.get("over") and live.release != args["over"]:
+        host.stream.emit("skipped", text="%s serves, which another run has put there" % live.release)
+        return
     release = _target(app, live, args["to"])
     if release == live.release and live.complete:
         host.say("%s already serves" % release)
