@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from carboy.applier.policy import Policy
@@ -28,6 +29,28 @@ PROXIES = {"nginx": ("nginx",)}
 CHOSEN = {*RUNTIMES, *PROXIES}
 """The roles that a setting of the app names."""
 VARIABLE = "carboy_roles"
+
+
+class Roles(Mapping[str, type[Any]]):
+    """The settings of all roles that there are, each imported when it is asked for: most hosts have half of them."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Their names."""
+        return iter(_known())
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(_known())
+
+    def __getitem__(self, role: str) -> type[Any]:
+        """The settings of one."""
+        if role not in _known():
+            raise KeyError(role)
+        settings: type[Any] = importlib.import_module(f"roles.{role}").Settings
+        return settings
+
+
+KNOWN = Roles()
 
 
 @dataclass(frozen=True)
@@ -84,9 +107,8 @@ class Declaration:
 def declare(host: Host) -> Declaration:
     """Read the roles and settings of a host; raises `DeclarationError` for anything that is not as declared."""
     host.check()
-    known = {role: importlib.import_module(f"roles.{role}").Settings for role in _known()}
     roles = _roles(host)
-    settings = resolve(known, host, ("app", "rollout", *roles))
+    settings = resolve(KNOWN, host, ("app", "rollout", *roles))
     _refuse(host, settings["app"], roles)
     return Declaration(host, roles, settings)
 
@@ -105,6 +127,7 @@ def _refuse(host: Host, app: Any, roles: tuple[str, ...]) -> None:
             raise DeclarationError(what, where=host.where(f"app_{key}"), hint=hint)
 
 
+@cache
 def _known() -> list[str]:
     return sorted(path.stem for path in ROLES.glob("*.py") if path.stem != "__init__")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import cache
 from typing import Any, get_type_hints
 
 from carboy.errors import DeclarationError
@@ -18,6 +17,9 @@ from carboy.inventory.typed import Duration, Mismatch, Size, convert, expected, 
 
 Schema = dict[str, tuple[Field[Any], Any]]
 """The fields of a role's settings that can be set, with their types."""
+
+# Of each role once, for all hosts: to read one costs as much as to fill it.
+_SCHEMAS: dict[type[Any], Schema] = {}
 
 __all__ = ["Duration", "Size", "resolve"]
 
@@ -33,7 +35,7 @@ def resolve(roles: Mapping[str, type[Any]], host: Host, wanted: Iterable[str] = 
     run = _Resolution(roles, host)
     for role in wanted or roles:
         run.settings(role)
-    problems = [*run.problems, *_strangers(run.schemas, host)]
+    problems = [*run.problems, *_strangers(roles, run.done, host)]
     if problems:
         raise _together(problems, host)
     return run.done
@@ -53,8 +55,6 @@ class _Resolution:
     def __init__(self, roles: Mapping[str, type[Any]], host: Host) -> None:
         self.problems: list[DeclarationError] = []
         self._roles = roles
-        # mypy takes no class for hashable.
-        self.schemas = {role: _schema(settings) for role, settings in roles.items()}  # type: ignore[arg-type]
         self._host = host
         self.done: dict[str, Any] = {}
         self._open: list[str] = []
@@ -72,7 +72,7 @@ class _Resolution:
     def _built(self, role: str) -> Any:
         before = len(self.problems)
         given = dict(self._given(role))
-        if len(self.problems) > before or any(given[name] is None for name in _needs(self.schemas[role])):
+        if len(self.problems) > before or any(given[name] is None for name in _needs(_schema(self._roles[role]))):
             return None
         settings = self._roles[role](**given)
         problems = settings.validate() if hasattr(settings, "validate") else ()
@@ -83,7 +83,7 @@ class _Resolution:
         return settings
 
     def _given(self, role: str) -> Iterator[tuple[str, Any]]:
-        for name, (field, kind) in self.schemas[role].items():
+        for name, (field, kind) in _schema(self._roles[role]).items():
             try:
                 if is_dataclass(kind) or self._is_set(role, name) or _required(field):
                     yield name, self._value(role, name, kind)
@@ -101,8 +101,10 @@ class _Resolution:
         return self._converted(role, name, kind)
 
     def _owner(self, role: str, name: str, kind: Any) -> str:
-        for owner, settings in self._roles.items():
-            if settings is kind:
+        # First where it must be, for a role is only imported when it is asked for.
+        place: str = kind.__module__.rpartition(".")[2]
+        for owner in (place, *self._roles):
+            if self._roles.get(owner) is kind:
                 return owner
         what = f"the role {role} needs {kind.__module__}.{kind.__qualname__}, the settings of a role that is not here"
         raise DeclarationError(what, where=self._where(role, name), hint="give the host that role too")
@@ -125,10 +127,11 @@ class _Resolution:
         return f"{f'{origin}, ' if origin else ''}setting {role}.{name}, host {self._host.name}"
 
 
-@cache
 def _schema(settings: type[Any]) -> Schema:
-    hints = get_type_hints(settings)
-    return {field.name: (field, hints[field.name]) for field in fields(settings) if field.init}
+    if settings not in _SCHEMAS:
+        hints = get_type_hints(settings)
+        _SCHEMAS[settings] = {field.name: (field, hints[field.name]) for field in fields(settings) if field.init}
+    return _SCHEMAS[settings]
 
 
 def _required(field: Field[Any]) -> bool:
@@ -139,12 +142,17 @@ def _needs(schema: Schema) -> list[str]:
     return [name for name, (_, kind) in schema.items() if is_dataclass(kind)]
 
 
-def _strangers(schemas: Mapping[str, Schema], host: Host) -> Iterator[DeclarationError]:
+def _strangers(roles: Mapping[str, type[Any]], used: Iterable[str], host: Host) -> Iterator[DeclarationError]:
     """Variables that look like a role's setting and are none."""
-    known = {role: _variables(role, schema) for role, schema in schemas.items()}
+    settings = {name for role in used for name in _variables(role, roles[role])}
+    others = [name for name in host.variables if name not in settings and not name.startswith(_FOREIGN)]
+    if not others:
+        # Most often; and so roles that no host has need not be imported.
+        return
+    known = {role: _variables(role, kind) for role, kind in roles.items()}
     every = tuple(name for names in known.values() for name in names)
-    for variable in host.variables:
-        if variable not in every and not variable.startswith(_FOREIGN):
+    for variable in others:
+        if variable not in every:
             owner = max((role for role in known if variable.startswith(f"{role}_")), key=len, default=None)
             near = misspelt(variable, every)
             if owner or near:
@@ -152,6 +160,7 @@ def _strangers(schemas: Mapping[str, Schema], host: Host) -> Iterator[Declaratio
                 yield DeclarationError(f"{variable} is no setting of a role", where=host.where(variable), hint=hint)
 
 
-def _variables(role: str, schema: Schema) -> list[str]:
+def _variables(role: str, settings: type[Any]) -> list[str]:
+    schema = _schema(settings)
     needs = _needs(schema)
     return [f"{role}_{name}" for name in schema if name not in needs]

@@ -142,7 +142,8 @@ def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
         draft = Path(tempfile.mkdtemp(dir=CHECKOUTS))
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             # Not "data", which refuses links out of the tree even where app_exclude leaves them out.
-            packed.extractall(draft, filter="tar")
+            packed.extraction_filter = getattr(tarfile, "tar_filter", None)  # which early 3.11 does not know
+            packed.extractall(draft)
         draft.rename(tree)
     return tree, commit[:12]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carboy import wheelhouse
-from carboy.errors import CarboyError, DeclarationError, FailedError
+from carboy.errors import CarboyError, FailedError
 from carboy.wheelhouse import Wheelhouse, _platforms, _unresolved
 from tests.support.wheels import wheel
 

@@ -18,6 +18,7 @@ import yaml
 
 from tests.host.conftest import ROOT, Outcome, Site, site
 from tests.support.load import load
+from tests.support.typist import typist
 
 NAMES = ("web1", "web2", "web3", "web4")
 
@@ -31,9 +32,8 @@ class Fleet:
 
     def invoke(self, verb: str, *arguments: str, expect: int | None = 0) -> Outcome:
         """Run a verb on the whole fleet."""
-        command = self.command(verb, *arguments)
-        done = subprocess.run(command, cwd=ROOT, env=self.site.env, capture_output=True, text=True)
-        outcome = Outcome(done.returncode, done.stdout, done.stderr)
+        words = self.command(verb, *arguments)[3:]
+        outcome = Outcome(*typist().type(words, self.site.env))
         assert expect in (None, outcome.code), f"exit {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
         return outcome
 
