@@ -5,7 +5,7 @@
 help:
 	@echo "make demo         set up, start the sandbox, deploy the app to it"
 	@echo "make test         set up, then lint, type-check and run all tests"
-	@echo "make bench        measure deploys against the time of plain ssh"
+	@echo "make bench        measure deploys beside plain ssh, Ansible and pyinfra, and write docs/performance.md"
 	@echo "make soak         kill deploys at every point for half an hour (SECONDS=...)"
 	@echo "make cluster      bring up Kubernetes for its tests (the first time about 20 minutes); cluster-down ends it"
 	@echo "make policy       ask a policy linter about the manifests for Kubernetes (needs make cluster once)"

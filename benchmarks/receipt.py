@@ -6,9 +6,14 @@ import json
 import statistics
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from benchmarks.__main__ import ROOT, Bench, bench_host
+from benchmarks.contestants import Carboy
+from benchmarks.fleet import Targets, fleet
+from benchmarks.packages import pack
+from carboy.project import ROOT
 
 SOCKETS = {"TCP": "0.0.0.0:8000", "unix": "/run/app.sock"}
 VERBS = ("deploy", "rollback")
@@ -20,34 +25,37 @@ Receipt = dict[str, Any]
 
 def main(times: int) -> None:
     """Switch there and back so many times on each kind of socket, and print the table: medians, worst in brackets."""
-    with bench_host() as bench:
+    with tempfile.TemporaryDirectory() as folder, fleet(1) as targets:
+        carboy = Carboy(Path(folder), pack(Path(folder)))
+        carboy.introduce(targets)
         measured = {
-            (kind, verb): receipts for kind in SOCKETS for verb, receipts in _socket(bench, kind, times).items()
+            (kind, verb): receipts
+            for kind in SOCKETS
+            for verb, receipts in _socket(carboy, targets, kind, times).items()
         }
     print(f"{HEAD}\n{'|---' * HEAD.count(' | ')}|---|")
     for (kind, verb), receipts in measured.items():
         print(_row(kind, verb, receipts))
 
 
-def _socket(bench: Bench, kind: str, times: int) -> dict[str, list[Receipt]]:
+def _socket(carboy: Carboy, targets: Targets, kind: str, times: int) -> dict[str, list[Receipt]]:
     """The receipts of each verb on one kind of socket."""
-    _receipt(bench, "deploy", kind)
+    _receipt(carboy, targets, "deploy", kind)
     found: dict[str, list[Receipt]] = {verb: [] for verb in VERBS}
-    for number in range(times):
-        bench.edit(number)
+    for _ in range(times):
+        carboy.edit()
         for verb in VERBS:
-            found[verb].append(_receipt(bench, verb, kind))
+            found[verb].append(_receipt(carboy, targets, verb, kind))
             print(_row(kind, verb, found[verb][-1:]), file=sys.stderr)
     return found
 
 
-def _receipt(bench: Bench, verb: str, kind: str) -> Receipt:
+def _receipt(carboy: Carboy, targets: Targets, verb: str, kind: str) -> Receipt:
     """The receipt of one verb as a whole process."""
     variables = {"app_listen": SOCKETS[kind], **ASKING}
     extra = [word for pair in variables.items() for word in ("-e", "=".join(pair))]
-    places = ["-i", "inventory", "-i", str(bench.folder / "hosts.yml"), "--host", "bench"]
-    command = [str(ROOT / ".venv/bin/invoke"), verb, *places, *extra, "--receipt", "--json"]
-    said = subprocess.run(command, cwd=ROOT, env=bench.env, check=True, stdout=subprocess.PIPE, text=True).stdout
+    command = carboy.verb(verb, targets, *extra, "--receipt")
+    said = subprocess.run(command, cwd=ROOT, env=carboy.env, check=True, stdout=subprocess.PIPE, text=True).stdout
     events = map(json.loads, said.splitlines())
     return next(event for event in events if event["event"] == "receipt")
 

@@ -21,8 +21,8 @@ from itertools import product
 from pathlib import Path
 from urllib.request import urlopen
 
-from benchmarks.__main__ import ROOT
 from carboy.catalog import Content
+from carboy.project import ROOT
 from roles import app, flask, gevent, gunicorn
 from roles.server import Server
 
