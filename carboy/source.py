@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Source:
     revision: str
     files: dict[str, Path]
 
+    @cached_property
     def manifest(self) -> Content:
         """The list of [path, mode, sha256, size] that identifies the tree."""
         try:
@@ -64,19 +66,32 @@ def load(
     """The files below `place`: a folder, or with `ref` a git repository at that commit, tag or branch.
 
     `include` names the top-level entries to take (all if empty), `exclude` shell patterns of names to leave out.
-    Raises `DeclarationError` if there is no such folder, repository or ref.
+    Raises `DeclarationError` if there is no such folder, repository or ref. Read once in the life of a process: all
+    hosts of a run get the same.
     """
+    try:
+        return _read(place, ref, include, exclude)
+    except DeclarationError as error:
+        error.where = where
+        raise
+
+
+def forget() -> None:
+    """Have what was read be read anew."""
+    _read.cache_clear()
+
+
+@cache
+def _read(place: str, ref: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> Source:
     if not place:
         return Source("", {})
-    root, revision = _checkout(place, ref, where) if ref else (ROOT / Path(place).expanduser(), "")
+    root, revision = _checkout(place, ref) if ref else (ROOT / Path(place).expanduser(), "")
     if not root.is_dir():
-        raise DeclarationError(
-            f"no folder {place}", where=where, hint="app_source names the app's folder or repository"
-        )
+        raise DeclarationError(f"no folder {place}", hint="app_source names the app's folder or repository")
     for name in include:
         if not (root / name).exists():
-            raise DeclarationError(f"no {name} in {place}", where=where, hint="app_include names entries of app_source")
-    walk = _Walk(root, include, (*ALWAYS_LEFT_OUT, *exclude), where)
+            raise DeclarationError(f"no {name} in {place}", hint="app_include names entries of app_source")
+    walk = _Walk(root, include, (*ALWAYS_LEFT_OUT, *exclude))
     return Source(revision or _described(root), {path.relative_to(root).as_posix(): path for path in walk.files(root)})
 
 
@@ -85,7 +100,6 @@ class _Walk:
     root: Path
     include: tuple[str, ...]
     exclude: tuple[str, ...]
-    where: str
 
     def files(self, folder: Path) -> Iterator[Path]:
         for path in sorted(folder.iterdir()):
@@ -107,7 +121,6 @@ class _Walk:
         if not path.is_file() or not path.resolve().is_relative_to(self.root.resolve()):
             raise DeclarationError(
                 f"{path.relative_to(self.root)} is a link to {path.readlink()}, which is no file of the app's folder",
-                where=self.where,
                 hint="put the file itself there; app_exclude leaves the link out",
             )
 
@@ -126,19 +139,19 @@ def _described(root: Path) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
+def _checkout(place: str, ref: str) -> tuple[Path, str]:
     """Bring the repository into the cache and lay out the tree of `ref`, which is kept by its commit."""
     mirror = CHECKOUTS / sha256(place.encode()).hexdigest()[:12]
     if not mirror.exists():
-        _git("clone", "--quiet", "--mirror", "--", place, str(mirror), where=where)
+        _git("clone", "--quiet", "--mirror", "--", place, str(mirror))
     else:
-        _git("-C", str(mirror), "fetch", "--quiet", "--prune", where=where)
+        _git("-C", str(mirror), "fetch", "--quiet", "--prune")
     # Not rev-parse, whose error would not name the ref.
-    found = _git("-C", str(mirror), "rev-list", "--max-count=1", "--end-of-options", ref, "--", where=where)
+    found = _git("-C", str(mirror), "rev-list", "--max-count=1", "--end-of-options", ref, "--")
     commit = found.decode().strip()
     tree = CHECKOUTS / f"{mirror.name}-{commit}"
     if not tree.exists():
-        archive = _git("-C", str(mirror), "archive", "--format=tar", commit, where=where)
+        archive = _git("-C", str(mirror), "archive", "--format=tar", commit)
         draft = Path(tempfile.mkdtemp(dir=CHECKOUTS))
         with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
             # Not "data", which refuses links out of the tree even where app_exclude leaves them out.
@@ -148,13 +161,11 @@ def _checkout(place: str, ref: str, where: str) -> tuple[Path, str]:
     return tree, commit[:12]
 
 
-def _git(*arguments: str, where: str) -> bytes:
+def _git(*arguments: str) -> bytes:
     try:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, check=True).stdout
     except FileNotFoundError as problem:
-        raise DeclarationError(
-            "git is not installed here", where=where, hint="install git, or use a folder"
-        ) from problem
+        raise DeclarationError("git is not installed here", hint="install git, or use a folder") from problem
     except subprocess.CalledProcessError as problem:
         said = problem.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["git failed"]
-        raise DeclarationError(said[0], where=where, hint="check app_source and app_ref") from problem
+        raise DeclarationError(said[0], hint="check app_source and app_ref") from problem

@@ -79,6 +79,8 @@ class Settings:
         """What the types cannot say."""
         if not re.fullmatch(NAME, self.name):
             yield "name", f"{self.name!r} is no name for a system user: small letters, digits and _, 25 at most"
+        if self.name == "carboy":
+            yield "name", "carboy is what Carboy's own folders on a host are called", "give the app another name"
         if not re.fullmatch(r"[\w.]+(:[\w.]+(\(\))?)?", self.wsgi):
             yield "wsgi", f"{self.wsgi!r} is not of the form package.module:object"
         if not re.fullmatch(r"/[!-~]*", self.health):

@@ -95,7 +95,7 @@ def image(host: Host, s: Settings, tree: source.Source | None = None) -> Image:
     tree = tree or load(host, s)
     where, server = host.where("app_requirements"), s.server.chosen.requires
     texts = requirements.content(tree, s.app.requirements, s.app.requires, where=where, server=server)
-    manifest, files = tree.manifest(), s.files()
+    manifest, files = tree.manifest, s.files()
     key = digest(manifest, texts, files, s.base)[:12]
     kind = Pulled if s.registry else Built if s.build == "host" else Carried
     return kind(s.app.name, f"{s.repository}:{key}", s.base, s.app.python, manifest, texts, files)

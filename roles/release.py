@@ -95,7 +95,7 @@ def resources(host: Host, s: Settings) -> Iterator[Resource]:
         s.app.source, ref=s.app.ref, include=s.app.include, exclude=s.app.exclude, where=host.where("app_source")
     )
     venv = Venv(f"{s.app.home}/venvs", _requirements(host, s, tree), s.app.python, s.app.packages_from)
-    manifest = tree.manifest()
+    manifest = tree.manifest
     kept = s.app.kept(host, s.runner.secret_mode)
     files = {
         # An index may be named there along with its password.

@@ -91,6 +91,7 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "missing requirements": (["-e", "app_requirements=no.txt"], ["no requirements file no.txt", "app_requirements"]),
     "bad wsgi": (["-e", "app_wsgi=app/wsgi.py"], ["'app/wsgi.py'", "package.module:object", "-e app_wsgi"]),
     "bad name": (["-e", "app_name=Hello World"], ["'Hello World'", "app_name"]),
+    "our own name": (["-e", "app_name=carboy"], ["app_name", "give the app another name"]),
     "bad address": (["-e", "app_listen=8000/tcp"], ["'8000/tcp'", "app_listen"]),
     "a name for an address": (["-e", "app_listen=localhost:8001"], ["'localhost:8001'", "127.0.0.1"]),
     "missing secrets": (

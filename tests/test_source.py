@@ -10,7 +10,7 @@ import pytest
 
 from carboy import source
 from carboy.errors import DeclarationError
-from carboy.source import load
+from carboy.source import Source
 from tests.support.trees import fill
 
 FILES = {
@@ -28,6 +28,12 @@ FILES = {
     ".git/config": "[core]",
 }
 KEPT = ["app.py", "docs/guide.md", "pkg/__init__.py", "pkg/data.txt"]
+
+
+def load(place: str, **more: object) -> Source:
+    """The files of an app, as a run of its own reads them."""
+    source.forget()
+    return source.load(place, **more)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -125,23 +131,23 @@ def test_links_in_a_repository_are_judged_alike(repository: Path) -> None:
 
 def test_the_manifest_is_the_identity(folder: Path) -> None:
     """Equal trees have equal manifests wherever they lie; a changed byte, name or execute bit shows."""
-    manifests = [load(str(folder)).manifest().sha256]
-    assert load(str(fill(folder.parent / "copy", FILES))).manifest().sha256 == manifests[0]
+    manifests = [load(str(folder)).manifest.sha256]
+    assert load(str(fill(folder.parent / "copy", FILES))).manifest.sha256 == manifests[0]
     (folder / "app.py").chmod(0o755)
-    manifests.append(load(str(folder)).manifest().sha256)
+    manifests.append(load(str(folder)).manifest.sha256)
     fill(folder, {"app.py": "print(1)"})
-    manifests.append(load(str(folder)).manifest().sha256)
+    manifests.append(load(str(folder)).manifest.sha256)
     (folder / "app.py").rename(folder / "main.py")
-    manifests.append(load(str(folder)).manifest().sha256)
+    manifests.append(load(str(folder)).manifest.sha256)
     assert len(set(manifests)) == 4
 
 
 def test_modes_other_than_execution_do_not_count(folder: Path) -> None:
     """The umask of whoever checked the app out does not make another release of it."""
-    before = load(str(folder)).manifest().sha256
+    before = load(str(folder)).manifest.sha256
     (folder / "app.py").chmod(0o600)
-    assert load(str(folder)).manifest().sha256 == before
-    entries = json.loads(load(str(folder)).manifest().text())
+    assert load(str(folder)).manifest.sha256 == before
+    entries = json.loads(load(str(folder)).manifest.text())
     assert entries[0][:2] == ["app.py", "0644"]
 
 
@@ -211,3 +217,11 @@ def test_the_revision_of_a_folder_marks_changes(repository: Path) -> None:
     assert load(str(repository)).revision == number
     fill(repository, {"app.py": "changed"})
     assert load(str(repository)).revision == number + "-dirty"
+
+
+def test_all_hosts_of_a_run_get_the_same(folder: Path) -> None:
+    """What changes while a run begins is not on some hosts and not on others; and it is read once for all of them."""
+    source.forget()
+    first = source.load(str(folder), where="host a")
+    (folder / "app.py").write_text("changed")
+    assert source.load(str(folder), where="host b") is first
