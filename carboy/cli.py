@@ -23,6 +23,7 @@ from carboy.inventory import Host, Inventory, load, parse_extra
 from carboy.inventory.passwords import named
 from carboy.inventory.vault import KEYRING
 from carboy.project import ROOT, STATE
+from carboy.ssh import prompt
 
 INVENTORY = ROOT / "inventory"
 SANDBOX_INVENTORY = STATE / "inventory"
@@ -53,6 +54,7 @@ class Control:
         files, ids, ask = (options[name] for name in ("vault_password_file", "vault_id", "ask_vault_pass"))
         KEYRING.passwords = named(files, ids, ask=ask, environment=os.environ)
         self.console = Console(machine=options["json"], check=check)
+        prompt.aside = self.console.aside
         self.run = Run(self.console, verb, check=check, inventory=self.sources, forks=_forks(options["forks"]))
 
     @functools.cached_property

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from carboy.declaration import Declaration, declare
-from carboy.errors import CarboyError, DeclarationError
+from carboy.errors import CarboyError, DeclarationError, fault
 from carboy.fleet.crew import Crew
 from carboy.fleet.job import Tally
 from carboy.fleet.run import Run
 from carboy.inventory import Host
 from carboy.payload import pack, runtime_modules
-from carboy.remote import Event, Need, NoPython, NoRoot, converse
+from carboy.remote import Event, Need, NoRoot, converse
 from carboy.ssh.connection import Connection
 from carboy.ssh.endpoint import Endpoint
 from carboy.transport import Way, way_to
@@ -42,6 +42,8 @@ class Patient:
         self.host = host
         self._declared = _declared(host)
         self._tally = Tally(host.name)
+        self._subject: Callable[[], str] = lambda: "inventory"
+        """What is being looked at, for an error that ends it all."""
 
     def examine(self) -> Tally:
         """Look at everything that can be reached; the tally has the findings and the exit code."""
@@ -49,17 +51,16 @@ class Patient:
         try:
             self._inventory()
             self._way()
-        except CarboyError as error:
-            self._wrong("ssh config", error)
+        except Exception as problem:  # whatever it is, it concerns no other host
+            error = problem if isinstance(problem, CarboyError) else fault(problem)
+            text = error.what if error is problem else f"{error.what} [{error.where}]"
+            self._say("root" if isinstance(error, NoRoot) else self._subject(), FAILED, text, error.hint)
             tally.code = error.exit_code
         tally.code = tally.code or int(any(event["state"] == FAILED for event in tally.events))
         return tally
 
     def _say(self, subject: str, state: str, text: str, hint: str = "") -> None:
         self._tally.add({"event": "finding", "subject": subject, "state": state, "text": text, "hint": hint})
-
-    def _wrong(self, subject: str, error: CarboyError) -> None:
-        self._say(subject, FAILED, error.what, error.hint)
 
     def _inventory(self) -> None:
         files = {str(self.host.origins[name]).partition(": ")[0] for name in WRITTEN if name in self.host.origins}
@@ -74,19 +75,15 @@ class Patient:
             self._say("declaration", WARNING, text)
 
     def _way(self) -> None:
+        self._subject = lambda: "ssh config"
         way = way_to(self.host)
-        if not isinstance(way, Connection):
+        if isinstance(way, Connection):
+            self._say("ssh config", OK, _counted(way.end) or "nothing in it concerns this host")
+            route = way.route
+            route.observer, self._subject = self._step, lambda: route.step or "ssh config"
+        with way:
+            self._subject = lambda: "python"
             self._inside(way)
-            return
-        self._say("ssh config", OK, _counted(way.end) or "nothing in it concerns this host")
-        way.route.observer = self._step
-        try:
-            with way:
-                self._inside(way)
-        except CarboyError as error:
-            step = "root" if isinstance(error, NoRoot) else "python" if isinstance(error, NoPython) else way.route.step
-            self._wrong(step, error)
-            self._tally.code = error.exit_code
 
     def _step(self, end: Endpoint, step: str, text: str) -> None:
         self._say(step, OK, f"{end.title}: {text}" if end.is_jump else text)
@@ -102,6 +99,7 @@ class Patient:
         converse(way, pack("doctor", args, modules), _nothing, self._hear)
 
     def _hear(self, event: Event) -> None:
+        self._subject = lambda: "host"
         if event["event"] == "finding":
             self._tally.add(event)
         elif event["event"] == "failed":

@@ -24,6 +24,7 @@ def files(
         return {FILE: ("0600", content({**own, **secrets}, where))}
     for name in secrets:
         _unless_taken(name, {*own, *secrets}, where)
+        _unless_text(name, secrets[name], where)
     kept = {f"{FOLDER}/{name}": (mode, Content.of(str(value))) for name, value in secrets.items()}
     return {FILE: ("0600", content(own, where)), **dict(sorted(kept.items()))}
 
@@ -50,6 +51,12 @@ def _unless_taken(name: str, others: Collection[str], where: str) -> None:
     if f"{name}_FILE" in others:
         what = f"{name}_FILE says where the secret {name} is, and cannot be a variable or secret of its own"
         raise DeclarationError(what, where=where, hint=f"take {name}_FILE out, or set app_secrets_as: environment")
+
+
+def _unless_text(name: str, value: str, where: str) -> None:
+    """Raise `DeclarationError` if a value has bytes that are no text: so Python reads a variable that is not UTF-8."""
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
+        raise DeclarationError(f"the value of {name} is not UTF-8", where=where, hint="encode it, as with base64")
 
 
 def refusal(name: str) -> tuple[str, str]:

@@ -20,6 +20,17 @@ Need = dict[str, Any]
 Answer = Callable[[Need], bytes]
 NOISE_LINES = 5
 PIECE = 1 << 18
+FIELDS: dict[str, dict[str, type]] = {
+    "want": {"needs": list},
+    "end": {"exit": int},
+    "failed": {"what": str, "details": str, "hint": str},
+    "begin": {"run": str},
+    "progress": {"text": str},
+    "resource": {"resource": str, "status": str},
+    "finding": {"subject": str, "state": str, "text": str, "hint": str},
+}
+"""What an event of a kind must have to be one: a host can say anything."""
+EXITS = range(7)
 BUSY_SECONDS = 5
 DEFAULT_PYTHON = "python3"
 INSTALL_PYTHON = (
@@ -90,7 +101,14 @@ def _event(line: bytes) -> Event | None:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and "event" in found else None
+    return found if isinstance(found, dict) and _whole(found) else None
+
+
+def _whole(found: dict[str, Any]) -> bool:
+    kind = found.get("event")
+    if not isinstance(kind, str) or (kind == "end" and found.get("exit") not in EXITS):
+        return False
+    return all(isinstance(found.get(name), wanted) for name, wanted in FIELDS.get(kind, {}).items())
 
 
 def _not_started(way: Way, channel: Channel, noise: list[str]) -> Exception:

@@ -84,6 +84,13 @@ def test_what_systemd_does_not_take_is_refused(code: int) -> None:
     assert SENTINEL not in str(caught.value)
 
 
+def test_a_secret_in_a_file_that_is_no_text_is_refused() -> None:
+    """A variable that is not UTF-8 reaches us with surrogates: the secret is named, its value is not."""
+    with pytest.raises(DeclarationError, match="the value of TOKEN is not UTF-8") as caught:
+        files({}, {"TOKEN": Secret(SENTINEL + "\udcff")}, where=WHERE, mode="0400")
+    assert SENTINEL not in str(caught.value)
+
+
 def test_secrets_join_and_win(tmp_path: Path) -> None:
     """The secrets file adds variables, and wins over a plain one of the same name."""
     secrets = tmp_path / "secrets.yml"

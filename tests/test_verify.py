@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,11 @@ import pytest
 from packaging.requirements import Requirement
 
 from carboy.console import words
+from carboy.errors import FailedError
+from carboy.inventory import Host
 from carboy.verify import judge
-from carboy.verify.session import SUITE
+from carboy.verify.backend import Backend
+from carboy.verify.session import SUITE, check
 from carboy.verify.target import ON_HOST, script
 from tests.verify.releases.test_packages import parsed, unmet
 
@@ -118,3 +122,23 @@ def test_a_finding_says_what_is_what_should_be_and_what_to_do() -> None:
     with pytest.raises(AssertionError) as problem:
         judge.same({"mode": "644", "owner": "root"}, {"mode": "600", "owner": "root"}, "file x", "chmod 600 x")
     assert str(problem.value) == "file x: mode is 644, wanted 600\nnext: chmod 600 x"
+
+
+def test_what_a_login_says_at_its_end_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Words before and after the command's own belong to neither its output nor its exit code."""
+    shell = tmp_path / "sh"
+    shell.write_text(f"#!/bin/sh\nexport PATH={os.environ['PATH']}\necho hello 1; /bin/sh; echo 2 hours, good bye\n")
+    shell.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with Backend(Host("here", {"ansible_connection": "local"}, {})) as backend:
+        done = backend.run("printf '%%s' %s; exit 7", "a\nb")
+    assert (done.rc, done.stdout) == (7, "a\nb")
+
+
+def test_a_fault_is_told_as_one() -> None:
+    """Whatever goes wrong in the process of a host, its error is said, and nothing is thrown about."""
+    said: list[object] = []
+    check(said.append, declared=None, kill=False, live=False)  # type: ignore[arg-type]
+    connecting, error = said
+    assert connecting == {"event": "connecting"}
+    assert isinstance(error, FailedError) and error.what == "a fault in Carboy itself: AttributeError"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
+import socket
+import struct
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +19,11 @@ from xml.etree import ElementTree
 import pytest
 
 from carboy.errors import DeclarationError, FailedError, UnreachableError
+from carboy.inventory import Host
 from carboy.verify.processes import ENDED, Processes, Say
 from carboy.verify.report import Report, place, write
+from tests.support.sshd import keygen
+from tests.support.trees import fill
 
 ROOT = Path(__file__).parents[1]
 Heard = list[tuple[str, Any]]
@@ -57,6 +63,19 @@ def test_a_process_that_dies_is_an_error_of_its_host_alone() -> None:
     assert told["killed"][0] == "before" and told["well"] == ["fine", ENDED]
     errors = [said for name in ("killed", "gone") for said in told[name] if isinstance(said, FailedError)]
     assert [each.what.rpartition(": ")[2] for each in errors] == ["killed by signal 9", "exit 9"]
+
+
+def test_a_process_that_dies_in_the_middle_of_a_word_takes_no_other_along() -> None:
+    """Half a message is passed over, and its host is told as cut short."""
+    heard = hear(2, cut=_cut, well=lambda say: say("fine"))
+    assert {name: [said for host, said in heard if host == name] for name in ("well",)} == {"well": ["fine", ENDED]}
+    [error, _] = [said for host, said in heard if host == "cut"]
+    assert isinstance(error, FailedError) and error.what.endswith("exit 9")
+
+
+def _cut(say: Say) -> None:
+    os.write(say.__self__.fileno(), struct.pack("!i", 100) + b"half")  # type: ignore[attr-defined]
+    os._exit(9)
 
 
 def _killed(say: Say) -> None:
@@ -121,7 +140,7 @@ def test_an_interrupt_ends_all_and_lets_them_tidy_up(kind: str, expected: list[s
 
 def report(name: str, *checks: dict[str, Any], error: Exception | None = None) -> Report:
     """What was found on a host of this name."""
-    host = SimpleNamespace(name=name, address="192.0.2.1", port=22)
+    host = Host(name, {"ansible_host": "192.0.2.1", "ansible_ssh_common_args": "-F none -o Port=2222"}, {})
     made = Report(SimpleNamespace(host=host, app="hello"))  # type: ignore[arg-type]
     for check in checks:
         made.add({"event": "check", **check})
@@ -168,6 +187,22 @@ def test_one_junit_file_of_all_hosts(tmp_path: Path) -> None:
     assert error is not None and (error.attrib["type"], error.attrib["message"]) == ("UnreachableError", "no answer")
     facts = {each.attrib["name"]: each.attrib["value"] for each in suites["東京"].iter("property")}
     assert facts["requests"] == "7" and facts["release"] == "r1" and facts["run"] == "run1"
+    assert facts["address"] == "192.0.2.1:2222", "ssh's configuration says the port"
+
+
+def test_what_was_interrupted_is_no_good_news(tmp_path: Path) -> None:
+    """A host whose checks have no end, or no beginning, is an error in the file, and its exit code is 1."""
+    cut, left = (Report(report(name).declared) for name in ("cut", "left"))
+    cut.add({"event": "connecting"})
+    cut.add({"event": "check", **check("mode")})
+    assert (cut.code, cut.facts["state"], left.code) == (1, "failed", 1)
+    write(tmp_path / "all.xml", "run1", [cut, left])
+    root = ElementTree.parse(tmp_path / "all.xml").getroot()
+    assert [each.attrib["message"] for each in root.iter("error")] == [
+        "the checks were interrupted",
+        "the checks were not begun",
+    ]
+    assert root.attrib["errors"] == "2"
 
 
 @pytest.mark.parametrize(
@@ -195,3 +230,88 @@ def test_a_file_that_cannot_be_written_is_found_before_any_host_is_asked(tmp_pat
     place(old)
     old.write_text("kept")
     assert place(old).read_text() == "kept"
+    with pytest.raises(DeclarationError, match="no report can be written"):
+        place(tmp_path)
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Where there is no room, or no folder any more, that is said; a link stays one, and nothing is left behind."""
+    with pytest.raises(FailedError, match="the report cannot be written: No space left") as caught:
+        write(place(Path("/dev/full")), "run1", [report("a")])
+    assert caught.value.where == "--junit /dev/full"
+    with pytest.raises(FailedError, match="the report cannot be written: No such file"):
+        write(tmp_path / "gone" / "all.xml", "run1", [report("a")])
+    ours, theirs = os.pipe()
+    write(place(Path(f"/dev/fd/{theirs}")), "run1", [report("a")])
+    assert os.read(ours, 5) == b"<?xml"
+    os.close(ours)
+    os.close(theirs)
+    (tmp_path / "link.xml").symlink_to("all.xml")
+    write(place(tmp_path / "link.xml"), "run1", [report("a")])
+    assert {path.name: path.is_symlink() for path in tmp_path.iterdir()} == {"link.xml": True, "all.xml": False}
+
+
+INVENTORY = """\
+all:
+  hosts: {{a: {{}}, b: {{}}, c: {{}}}}
+  vars:
+    {{ansible_host: 127.0.0.1, ansible_port: {port}, ansible_timeout: 1, ansible_ssh_common_args: "-F none",
+      app_name: hello, app_wsgi: "app:app", app_source: {source}, app_secrets: {secrets}}}
+"""
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """What all hosts of the inventory are: it hears who comes, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+def command(folder: Path, port: int, secrets: str) -> list[str]:
+    """The command for hosts with these secrets."""
+    source = fill(folder / "source", {"app.py": "app = None\n", "requirements.txt": "gunicorn\n"})
+    fill(folder, {"hosts.yml": INVENTORY.format(port=port, source=source, secrets=secrets)})
+    return [sys.executable, "-m", "invoke", "verify", "-i", str(folder / "hosts.yml"), "--host", "all"]
+
+
+def verified(folder: Path, port: int, secrets: str) -> subprocess.CompletedProcess[str]:
+    """What the command says of them."""
+    environment = {**os.environ, "HOME": str(folder)}
+    typed = command(folder, port, secrets)
+    return subprocess.run(typed, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_secret_that_cannot_be_had_is_found_before_any_host_is_asked(tmp_path: Path, listener: socket.socket) -> None:
+    """It is one error with exit code 3, and nobody is contacted."""
+    done = verified(tmp_path, listener.getsockname()[1], "{TOKEN: {env: NOT_SET_HERE}}")
+    assert (done.returncode, done.stderr.count("error: no secret TOKEN")) == (3, 1), done.stderr
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+def test_secrets_are_fetched_once_for_all_hosts(tmp_path: Path, listener: socket.socket) -> None:
+    """Their commands run before the hosts part, each in a process of its own."""
+    secrets = f"{{TOKEN: {{command: 'echo x >>{tmp_path}/ran; echo hunter2'}}}}"
+    assert verified(tmp_path, listener.getsockname()[1], secrets).returncode == 4
+    assert (tmp_path / "ran").read_text() == "x\n"
+
+
+def test_a_passphrase_is_asked_for_once(tmp_path: Path, listener: socket.socket) -> None:
+    """However many hosts take the key, and before they part: whoever is asked by all at once can answer none."""
+    key = keygen(tmp_path / "id", passphrase="hunter2")
+    arguments = command(tmp_path, listener.getsockname()[1], "{}")
+    arguments += ["-e", f"ansible_private_key_file={key}"]
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(ROOT)
+        os.execv(sys.executable, arguments)
+    said = b""
+    with suppress(OSError):  # as a terminal ends
+        while data := os.read(terminal, 1024):
+            asked, said = said.count(b"passphrase of"), said + data
+            if said.count(b"passphrase of") > asked:
+                os.write(terminal, b"hunter2\n")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+    assert said.count(b"passphrase of") == 1, said

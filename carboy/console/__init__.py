@@ -6,7 +6,10 @@ import io
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
+from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +35,8 @@ class Console:
         self.began = time.monotonic()
         self._screen = Screen(lively=not machine)
         self._check = check
+        # Questions come from the threads that go to hosts.
+        self._terminal = RLock()
 
     def __enter__(self) -> Console:
         return self
@@ -57,12 +62,14 @@ class Console:
         if self.machine:
             write(sys.stdout, as_json(host, event) + "\n", final=event["event"] == "log")
         else:
-            self._people.show(host, event)
+            with self._terminal:
+                self._people.show(host, event)
 
     def waiting(self, host: str, text: str) -> None:
         """Say what is being waited for where that can be taken back; it is not worth a line that stays."""
         if not self.machine:
-            self._people.doing(host, text)
+            with self._terminal:
+                self._people.doing(host, text)
 
     def agreed(self, question: str) -> bool:
         """Ask a person; where there is none to ask the answer is no."""
@@ -74,7 +81,8 @@ class Console:
 
     def line(self, text: str, colour: str = "") -> None:
         """A line for people, whoever reads the events."""
-        self._screen.lines([(text, colour)])
+        with self._terminal:
+            self._screen.lines([(text, colour)])
 
     def error(self, host: str | None, error: CarboyError) -> None:
         """An error in its three lines, or as an event."""
@@ -82,7 +90,18 @@ class Console:
 
     def still(self) -> None:
         """Show nothing that moves, until the next event: somebody else wants the terminal, or a process its copy."""
-        self._screen.stop()
+        # While a person is asked nothing moves anyway, and to wait for the answer would keep an interrupt from its end.
+        if self._terminal.acquire(blocking=False):
+            with self._terminal:
+                self._screen.stop()
+            self._terminal.release()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Show nothing at all while somebody else, of any thread, asks a person; what happens meanwhile comes after."""
+        with self._terminal:
+            self._screen.stop()
+            yield
 
 
 def as_json(host: str | None, event: Event) -> str:

@@ -25,6 +25,8 @@ REFUSED = {
     "bindinterface": "none",
 }
 """Settings that cannot be left out without harm, and do nothing here; with the value that means the same."""
+WHOLE = ("/", "~", "%d", "${")
+"""How a file's path begins that is the same wherever Carboy is called."""
 
 
 def home() -> Path:
@@ -85,4 +87,11 @@ def _checked(name: str, found: Settings) -> Settings:
         if found.get(key, (harmless,))[0].lower() != harmless:
             what = f"ssh's configuration has {key} {found[key][0]}, which Carboy does not do"
             raise DeclarationError(what, where=f"ssh host {name}", hint=f"take it out for {name}; see: ssh -G {name}")
+    for key in ("userknownhostsfile", "globalknownhostsfile"):
+        relative = [word for word in found.get(key, ("",))[0].split() if not word.startswith(WHOLE) and word != "none"]
+        if relative:
+            # As ssh tells it, a blank in a name is the end of it.
+            what = f"ssh's configuration has {key} with {relative[0]!r}, which is no whole path"
+            hint = f"name files from / on, without blanks; see: ssh -G {name}"
+            raise DeclarationError(what, where=f"ssh host {name}", hint=hint)
     return found

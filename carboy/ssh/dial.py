@@ -5,16 +5,21 @@ Without paramiko, so that a host can answer while that is still being imported.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from typing import IO
 
 from carboy.errors import UnreachableError
 from carboy.ssh.endpoint import Endpoint
 
 LAST_LINES = 3
+PATIENCE_SECONDS = 2
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 NO_WAY = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EACCES, errno.EPERM)
 
@@ -37,12 +42,33 @@ class Socket(socket.socket):
         # By one thread: paramiko's own closes too.
         words, self.words = self.words, None
         if self.program and words:
-            self.program.terminate()
-            self.program.wait()
+            _end(self.program)
             with words:
                 words.seek(0)
                 said = words.read().decode("utf-8", "replace").splitlines()
             self.said = " / ".join(said[-LAST_LINES:])
+
+
+def _end(program: subprocess.Popen[bytes]) -> None:
+    """End a program and all that it has started, also what ignores it."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    _signalled(program, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.wait(PATIENCE_SECONDS)
+    # Of `a | b` the program is the shell, which does not wait for them any more.
+    while _signalled(program, 0) and time.monotonic() < until:
+        time.sleep(0.01)
+    _signalled(program, signal.SIGKILL)
+    program.wait()
+
+
+def _signalled(program: subprocess.Popen[bytes], number: int) -> bool:
+    """Send a signal to all of its session; returns whether there is anybody left."""
+    try:
+        os.killpg(program.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
 
 
 def dial(end: Endpoint, places: list[Place]) -> Socket:

@@ -55,6 +55,11 @@ class Endpoint:
         return f"host {self.host} ({self}{via})"
 
     @property
+    def way(self) -> tuple[Endpoint, ...]:
+        """The jumps, then the sshd itself: through one that nobody knows there is no way to the next."""
+        return (*(self.jump.way if self.jump else ()), self)
+
+    @property
     def title(self) -> str:
         """What people know it by."""
         return f"the jump {self.name} to {self.host}" if self.is_jump else self.host
@@ -159,7 +164,8 @@ def _made(host: str, name: str, settings: Settings, *, jump: Endpoint | None) ->
         address=one("hostname") or name,
         port=int(one("port") or DEFAULT_PORT),
         user=one("user") or _local_user(),
-        timeout=int(wait) if wait.isdigit() else DEFAULT_SECONDS,
+        # To ssh 0 is no limit, and a run must end.
+        timeout=(int(wait) if wait.isdigit() else 0) or DEFAULT_SECONDS,
         settings=settings,
         jump=jump,
     )

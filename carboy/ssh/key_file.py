@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import getpass
 import io
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,16 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from carboy.ssh import prompt
+
 TRIES = 3
 MAGIC = b"openssh-key-v1\0"
 OPENSSH = (serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
 
-ask: Callable[[str], str] = getpass.getpass
-"""Asks the person at the terminal for a passphrase; who draws on the terminal may put something in its place."""
-
 # One person, one terminal: questions of several hosts must not mix, and the answer to one serves the others.
 _one_at_a_time = threading.Lock()
-_opened: dict[Path, paramiko.PKey | str] = {}
+_opened: dict[tuple[Path, str | None], paramiko.PKey | str] = {}
+"""What came of each passphrase, of asking for one where it says None: the key, or why there is none."""
 
 
 class Unusable(Exception):
@@ -50,16 +48,22 @@ def blob(key: serialization.SSHPublicKeyTypes) -> bytes:
 
 def sealed(file: Path) -> bool:
     """Whether only a passphrase opens a key that was not opened yet."""
-    data = _bytes(file)
-    return file not in _opened and (_container(data)[0] not in ("", "none") or b"ENCRYPTED" in data)
+    return (file, None) not in _opened and _wants_passphrase(_bytes(file))
+
+
+def _wants_passphrase(data: bytes) -> bool:
+    return _container(data)[0] not in ("", "none") or b"ENCRYPTED" in data
 
 
 def opened(file: Path, passphrase: str | None) -> paramiko.PKey:
     """The key in a file, whose passphrase is asked for if it has one that is not known; raises `Unusable`."""
     with _one_at_a_time:
-        if file not in _opened:
-            _opened[file] = _open(file, passphrase)
-        found = _opened[file]
+        if (file, passphrase) not in _opened:
+            _opened[file, passphrase] = _open(file, passphrase)
+        found = _opened[file, passphrase]
+        if not isinstance(found, str):
+            # Who has no passphrase in the inventory need not ask any more.
+            _opened[file, None] = found
     if isinstance(found, str):
         raise Unusable(found)
     return found
@@ -68,7 +72,7 @@ def opened(file: Path, passphrase: str | None) -> paramiko.PKey:
 def _open(file: Path, passphrase: str | None) -> paramiko.PKey | str:
     try:
         data = file.read_bytes()
-        if not sealed(file):
+        if not _wants_passphrase(data):
             return _key(data, None)
         return next((key for key in _attempts(data, file, passphrase) if key), "its passphrase is not known")
     except Unusable as problem:
@@ -91,19 +95,14 @@ def _attempts(data: bytes, file: Path, passphrase: str | None) -> Iterator[param
 
 
 def _passphrases(file: Path) -> Iterator[str]:
-    if not _terminal():
+    if not prompt.possible():
         hint = f"load it into ssh-agent: eval $(ssh-agent); ssh-add {file}"
         raise Unusable(f"it has a passphrase, and there is no terminal to ask for it; {hint}")
     for _ in range(TRIES):
-        yield ask(f"passphrase of {file}: ")
-
-
-def _terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-        return True
-    except OSError:
-        return False
+        try:
+            yield prompt.ask(f"passphrase of {file}: ")
+        except EOFError as end:
+            raise Unusable("no passphrase was given") from end
 
 
 def _key(data: bytes, passphrase: bytes | None) -> paramiko.PKey:

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives import serialization
 from paramiko.agent import AgentSSH
 from paramiko.pkey import PublicBlob
 
+from carboy.errors import CarboyError
+from carboy.inventory import Host
 from carboy.ssh import key_file
-from carboy.ssh.endpoint import Endpoint
+from carboy.ssh.endpoint import Endpoint, endpoint
 
 CERTIFICATE = "-cert.pub"
 SIGNED = "-cert-v01@openssh.com"
@@ -63,6 +65,33 @@ def _socket(end: Endpoint) -> str:
     if place == "SSH_AUTH_SOCK" or place.startswith("$"):
         return environ.get(place.removeprefix("$"), "")
     return "" if place == "none" else str(end.path(place))
+
+
+def unseal(hosts: Iterable[Host]) -> None:
+    """Open, in this process and once, the keys with a passphrase that logins to hosts ask for: forks then have them.
+
+    Nothing is said of what goes wrong: whoever logs in will find out.
+    """
+    from carboy.ssh.connection import Connection  # here, because it leads back to this module
+
+    for host in hosts:
+        with suppress(CarboyError):
+            # Only a host knows whether it takes the keys that come before.
+            if not all(map(_decided, endpoint(host).way)):
+                with Connection(host):
+                    pass
+
+
+def _decided(end: Endpoint) -> bool:
+    """Whether nothing is left to ask for a login; a key that is the only one to try is opened at once."""
+    with Agent(end) as agent:
+        keys = offered(end, agent)
+    asking = [key for key in keys if key.asks]
+    if asking and {key.public for key in keys} == {asking[0].public}:
+        with suppress(key_file.Unusable):
+            asking[0].load()
+        return True
+    return not asking
 
 
 def offered(end: Endpoint, agent: Agent) -> list[Key]:

@@ -64,9 +64,12 @@ def _parsed(words: list[str]) -> tuple[str, str, str, bytes]:
     if len(words) < 3 or marker not in ("", AUTHORITY, REVOKED):
         return ("", "", "", b"")
     try:
-        return (marker, words[0], words[1], base64.b64decode(words[2], validate=True))
+        blob = base64.b64decode(words[2], validate=True)
     except (binascii.Error, ValueError):
         return ("", "", "", b"")
+    kind = words[1].encode()
+    # A key says of which type it is, and a line that says otherwise is none.
+    return (marker, words[0], words[1], blob) if blob.startswith(len(kind).to_bytes(4) + kind) else ("", "", "", b"")
 
 
 def _match(patterns: Iterable[str], name: str) -> bool:

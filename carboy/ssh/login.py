@@ -8,11 +8,12 @@ from carboy.errors import UnreachableError
 from carboy.ssh.endpoint import Endpoint
 from carboy.ssh.key_file import Unusable
 from carboy.ssh.keys import Agent, Key, offered
+from carboy.ssh.pulse import Line
 
 DEFAULT_TRIES = 6
 
 
-def log_in(end: Endpoint, line: paramiko.Transport) -> str:
+def log_in(end: Endpoint, line: Line) -> str:
     """Log in, and return with which key; raises UnreachableError with all that was tried."""
     with Agent(end) as agent:
         keys = offered(end, agent) if end.one("pubkeyauthentication") not in ("no", "false") else []
@@ -23,7 +24,7 @@ def log_in(end: Endpoint, line: paramiko.Transport) -> str:
 class Attempt:
     """One login, and what has failed so far."""
 
-    def __init__(self, end: Endpoint, line: paramiko.Transport) -> None:
+    def __init__(self, end: Endpoint, line: Line) -> None:
         self._end = end
         self._line = line
         self._refused: list[str] = []
@@ -35,7 +36,9 @@ class Attempt:
         if self._partial:
             return ""
         try:
-            wanted = self._line.auth_publickey(self._end.user, key.load())
+            with self._line.at_home():
+                found = key.load()
+            wanted = self._line.auth_publickey(self._end.user, found)
         except Unusable as problem:
             self._unusable.append(f"{key.label}: {problem}")
             return ""
@@ -86,7 +89,7 @@ class Attempt:
         return UnreachableError(f"the host refused {user}'s {count}", where=self._end.where, hint=hint)
 
     def _hung_up(self) -> UnreachableError:
-        if getattr(self._line, "gave_up", False):
+        if self._line.gave_up:
             return UnreachableError(
                 f"no answer within {self._end.timeout} s", where=self._end.where, hint="is the host up?"
             )

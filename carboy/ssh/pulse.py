@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import paramiko
 from paramiko.packet import Packetizer
@@ -29,20 +31,36 @@ class Line(paramiko.Transport):
         super().__init__(sock, packetizer_class=_Packets, **given)
         self.gave_up = False
         self._patience = patience
+        self._at_home = False
         # Later than `patience`, so that there is one judge.
-        self.banner_timeout = self.handshake_timeout = self.auth_timeout = 2 * patience
+        self.banner_timeout = self.handshake_timeout = 2 * patience
+        # None at all, because a person may have to find a token first.
+        self.auth_timeout = math.inf
 
     def run(self) -> None:
         """Read from the host as ever, and watch that there is something to read."""
         threading.Thread(target=self._watch, daemon=True).start()
         super().run()
 
+    @contextlib.contextmanager
+    def at_home(self) -> Iterator[None]:
+        """Meanwhile it is this side that takes its time, and the host's silence does not count."""
+        self._at_home = True
+        try:
+            yield
+        finally:
+            self._at_home = False
+
+    def auth_publickey(self, username: str, key: paramiko.PKey, event: threading.Event | None = None) -> list[str]:
+        """Log in with a key, however long a person needs to let it sign."""
+        return super().auth_publickey(username, cast("paramiko.PKey", _Patient(key, self)), event)
+
     def _watch(self) -> None:
         # Counted and not timed: while this process is stopped, or its machine sleeps, the host has no chance to answer.
         heard = silent = 0
         while self.is_active():
             time.sleep(TICK)
-            silent = silent + 1 if self.packetizer.heard == heard else 0
+            silent = silent + 1 if self.packetizer.heard == heard and not self._at_home else 0
             heard = self.packetizer.heard
             if silent == ASK_AFTER_TICKS and self.is_authenticated():
                 # Apart, because where nobody reads any more, sending blocks too.
@@ -60,6 +78,22 @@ class Line(paramiko.Transport):
         self.gave_up = True
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Patient:
+    """A key that signs at home, as an agent that asks first, or a token that wants to be touched."""
+
+    def __init__(self, key: paramiko.PKey, line: Line) -> None:
+        self._key = key
+        self._line = line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._key, name)
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> paramiko.Message:
+        """The signature."""
+        with self._line.at_home():
+            return self._key.sign_ssh_data(data, algorithm)
 
 
 class _Packets(Packetizer):

@@ -86,7 +86,7 @@ class Route:
         options = line.get_security_options()
         # Read once: where names are hashed, each line of it takes a while.
         self._pinned = known.pins(end)
-        options.key_types = hostkeys.preferred(options.key_types, self._pinned)
+        options.key_types = hostkeys.preferred(end, options.key_types, self._pinned)
         with _told(end, line, way):
             line.start_client()
         self.observer(end, CONNECTION, f"{end.address} port {end.port} answers: {line.remote_version}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from carboy.fleet.run import Run
 from carboy.inventory import Host
 from carboy.ssh import hostkeys, known
 from carboy.ssh.endpoint import Endpoint, endpoint
-from carboy.ssh.known import fingerprint
+from carboy.ssh.known import Pin, fingerprint
 from carboy.ssh.route import Route
 
 Event = dict[str, str]
@@ -38,24 +38,21 @@ def trust(host: Host, *, yes: bool) -> list[Event]:
 
     Returns an event for each. What is pinned already is neither shown nor asked for again.
     """
-    return [event for end in _along(endpoint(host)) for event in _trusted(end, yes=yes)]
-
-
-def _along(end: Endpoint) -> Iterator[Endpoint]:
-    """The jumps first: through one that nobody knows there is no way to the next."""
-    if end.jump:
-        yield from _along(end.jump)
-    yield end
+    return [event for end in endpoint(host).way for event in _trusted(end, yes=yes)]
 
 
 def _trusted(end: Endpoint, *, yes: bool) -> Iterator[Event]:
     key = offered(end)
     facts = {"name": end.pin_name, "type": key.get_name(), "fingerprint": fingerprint(key.asbytes())}
-    if _is_pinned(end, key):
+    pinned = known.pins(end)
+    hostkeys.refuse_revoked(end, key, pinned)
+    if _is_pinned(end, key, pinned):
         if not end.is_jump:
             yield {"event": "pinned", **facts, "file": ""}
         return
     print(f"{end.title} ({end.pin_name}) shows {facts['type']} {facts['fingerprint']}", file=sys.stderr)
+    for other in [pin for pin in pinned if not pin.marker]:
+        print(f"ANOTHER key is pinned in {other.place}: {other.kind} {fingerprint(other.blob)}", file=sys.stderr)
     if not yes and not _confirmed():
         raise UnreachableError("not pinned", where=end.where, hint="nothing was written")
     path = pin(end, key)
@@ -69,9 +66,9 @@ def offered(end: Endpoint) -> paramiko.PKey:
         return route.greet(end).get_remote_server_key()
 
 
-def _is_pinned(end: Endpoint, key: paramiko.PKey) -> bool:
+def _is_pinned(end: Endpoint, key: paramiko.PKey, pinned: Sequence[Pin]) -> bool:
     try:
-        hostkeys.check(end, key, known.pins(end))
+        hostkeys.check(end, key, pinned)
     except UnreachableError:
         return False
     return True

@@ -27,6 +27,9 @@ def verify(
 
     reports = {declared.host.name: report.Report(declared) for declared in declarations}
     path = report.place(junit) if junit else None
+    for found in reports.values():
+        # Whatever has to be fetched or asked for is so here, once, and not in each host's own process.
+        _ = found.declared.catalog, found.declared.settings["app"].secret_values(found.declared.host)
     run.begin(reports)
     try:
         _listen(run, reports, kill=kill)
@@ -37,11 +40,13 @@ def verify(
 
 
 def _listen(run: Run, reports: dict[str, Report], *, kill: bool) -> None:
+    from carboy.ssh.keys import unseal
     from carboy.verify.processes import ENDED, Processes
     from carboy.verify.session import check
 
     one = partial(check, kill=kill, live=run.console.lively)
     work = {name: partial(one, declared=report.declared) for name, report in reports.items()}
+    unseal(report.declared.host for report in reports.values() if not report.declared.host.local)
     # What is shown live is another thread's, and a fork would have half of it.
     with Processes(work, run.forks, run.console.still) as processes:
         for name, said in processes:

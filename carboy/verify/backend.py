@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from types import TracebackType
@@ -25,8 +26,9 @@ echo {MARK}
 sh -c %s <<'{MARK}'
 %s
 {MARK}
-printf '{MARK}%%d' $?
+printf '{MARK}%%d\\n' $?
 """
+SAID = re.compile(rb"%b\n(.*)%b(\d+)\n" % (MARK.encode(), MARK.encode()), re.DOTALL)
 
 
 class Backend(BaseBackend):  # type: ignore[misc]
@@ -66,10 +68,10 @@ class Backend(BaseBackend):  # type: ignore[misc]
             raise OutcomeUnknownError(
                 f"no end of: {line[:200]}", where=self._connection.where, hint="is the host overloaded?"
             ) from problem
-        parts = said.split(MARK.encode())
-        if len(parts) < 3:
+        found = SAID.search(said)
+        if not found:
             raise self._not_run(channel, said + errors)
-        return self.result(int(parts[-1]), line.encode(), MARK.encode().join(parts[1:-1])[1:], errors)
+        return self.result(int(found[2]), line.encode(), found[1], errors)
 
     def decode(self, data: bytes) -> str:
         """Text of the host, whatever bytes it has."""

@@ -75,7 +75,7 @@ class Processes:
         name, process = self._under_way[line]
         try:
             yield name, line.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter from one that was killed in the middle of a word
             process.join()
             del self._under_way[line]
             line.close()

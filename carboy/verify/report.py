@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,7 +15,9 @@ from xml.etree import ElementTree
 
 from carboy.console.text import visible
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError, DeclarationError, UnreachableError
+from carboy.errors import CarboyError, DeclarationError, FailedError, UnreachableError
+from carboy.inventory import Host
+from carboy.ssh.endpoint import endpoint
 
 Event = dict[str, Any]
 # No XML can have these, not even written as references.
@@ -29,17 +33,26 @@ class Report:
     checks: list[Event] = field(default_factory=list)
     verified: Event = field(default_factory=dict)
     error: CarboyError | None = None
+    begun: bool = False
 
     def add(self, said: Event | CarboyError) -> None:
         """Take in an event, or why there are no more."""
         if isinstance(said, CarboyError):
             self.error = said
         elif said["event"] == "connecting":
-            self.began = datetime.now(UTC)
+            self.began, self.begun = datetime.now(UTC), True
         elif said["event"] == "check":
             self.checks.append(said)
         elif said["event"] == "verified":
             self.verified = said
+
+    @property
+    def trouble(self) -> CarboyError | None:
+        """Why it does not tell of all checks, if that is so."""
+        if self.error or self.verified:
+            return self.error
+        what = "the checks were interrupted" if self.begun else "the checks were not begun"
+        return FailedError(what, where=f"host {self.declared.host.name}", hint="verify again")
 
     @property
     def counts(self) -> Counter[str]:
@@ -49,22 +62,22 @@ class Report:
     @property
     def code(self) -> int:
         """The exit code of the host: 1 also if no check was made."""
-        if self.error:
-            return self.error.exit_code
+        if self.trouble:
+            return self.trouble.exit_code
         return int(bool(self.counts["failed"]) or not self.counts["ok"])
 
     @property
     def facts(self) -> Event:
         """What became of the host, for its result."""
-        state = "unreachable" if isinstance(self.error, UnreachableError) else "failed" if self.code else "ok"
+        state = "unreachable" if isinstance(self.trouble, UnreachableError) else "failed" if self.code else "ok"
         release, seconds = self.verified.get("release", ""), (datetime.now(UTC) - self.began).total_seconds()
         unchanged = {"changed": 0, "ok": 0, "before": "", "cutover": None}
         return {**unchanged, "state": state, "release": release, "seconds": round(seconds, 3), "text": self._text}
 
     @property
     def _text(self) -> str:
-        if self.error:
-            return self.error.what
+        if self.trouble:
+            return self.trouble.what
         failed = [check["check"] for check in self.checks if check["outcome"] == "failed"]
         if failed:
             return f"{len(failed)} failed: {', '.join(failed)}"
@@ -72,17 +85,46 @@ class Report:
 
 
 def place(path: Path) -> Path:
-    """The file to write to; raises `DeclarationError` if that cannot be, before any host is asked."""
+    """The file to write to, links followed; `DeclarationError`, before any host is asked, if that cannot be."""
+    target = path if _odd(path) else path.resolve()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.open("a").close()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not _odd(target):
+            _draft(target).touch()
+            _draft(target).unlink()
     except OSError as problem:
-        raise DeclarationError(f"no report can be written: {problem}", where=f"--junit {path}") from problem
-    return path
+        what = f"no report can be written: {problem.strerror}"
+        raise DeclarationError(what, where=f"--junit {path}", hint="name another file") from problem
+    return target
+
+
+def _odd(path: Path) -> bool:
+    """Whether it is a device or a pipe: in its place no file can be put."""
+    return path.exists() and not path.is_file()
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}")
 
 
 def write(path: Path, run: str, reports: Iterable[Report]) -> None:
-    """Write a JUnit file: a suite for each host; one that could not be asked is a suite with an error."""
+    """Write a JUnit file, whole or not at all: a suite for each host; one that was not asked all has an error."""
+    text = _junit(run, reports)
+    try:
+        if _odd(path):
+            path.write_bytes(text)
+            return
+        _draft(path).write_bytes(text)
+        _draft(path).replace(path)
+    except OSError as problem:
+        _draft(path).unlink(missing_ok=True)
+        what = f"the report cannot be written: {problem.strerror}"
+        raise FailedError(what, where=f"--junit {path}", hint="make room, or name another file") from problem
+
+
+def _junit(run: str, reports: Iterable[Report]) -> bytes:
     root = ElementTree.Element("testsuites", {"name": "carboy verify"})
     sums: Counter[str] = Counter()
     for report in reports:
@@ -92,11 +134,12 @@ def write(path: Path, run: str, reports: Iterable[Report]) -> None:
     seconds = sum(float(suite.attrib["time"]) for suite in root)
     root.attrib.update({**{name: str(number) for name, number in sums.items()}, "time": f"{seconds:.3f}"})
     ElementTree.indent(root)
-    ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+    written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return written
 
 
 def _suite(run: str, report: Report) -> ElementTree.Element:
-    host, counts, errors = report.declared.host, report.counts, int(report.error is not None)
+    host, counts, errors = report.declared.host, report.counts, int(report.trouble is not None)
     numbers = {"failures": counts["failed"], "errors": errors, "skipped": counts["skipped"]}
     seconds = report.verified.get("seconds") or sum(check["seconds"] for check in report.checks)
     attributes = {
@@ -108,12 +151,23 @@ def _suite(run: str, report: Report) -> ElementTree.Element:
         "timestamp": report.began.isoformat(timespec="seconds"),
     }
     suite = _element("testsuite", attributes)
-    told = {"run": run, "app": report.declared.app, "address": f"{host.address}:{host.port}"}
+    told = {"run": run, "app": report.declared.app, "address": _address(host)}
     suite.append(_properties({**told, "release": report.verified.get("release", "")}))
     suite.extend(_case(host.name, check) for check in report.checks)
-    if report.error:
-        suite.append(_broken(host.name, report.error))
+    if report.trouble:
+        suite.append(_broken(host.name, report.trouble))
     return suite
+
+
+def _address(host: Host) -> str:
+    """Where ssh's configuration has the host, which need not be what the inventory says."""
+    if host.local:
+        return "local"
+    try:
+        end = endpoint(host)
+    except CarboyError:
+        return host.address
+    return f"{end.address}:{end.port}"
 
 
 def _case(host: str, check: Event) -> ElementTree.Element:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carboy.declaration import Declaration
-from carboy.errors import CarboyError, FailedError
+from carboy.errors import CarboyError, FailedError, fault
 from carboy.verify.backend import Backend
 from carboy.verify.target import Target
 
@@ -43,8 +43,8 @@ def check(say: Say, *, declared: Declaration, kill: bool, live: bool) -> None:
                 where = f"host {target.name}, {target.app.home}"
                 raise FailedError("nothing is deployed", where=where, hint=target.repair)
             _make(Verification(target, say, live=live))
-    except CarboyError as error:
-        say(error)
+    except Exception as problem:  # whatever it is, it concerns no other host
+        say(problem if isinstance(problem, CarboyError) else fault(problem))
 
 
 def _make(verification: Verification) -> None:
@@ -122,8 +122,10 @@ class Verification:
             facts = dict(report.user_properties)
             self._say({"event": "check", **self._checks[report.nodeid], **found, "facts": facts})
 
-    def pytest_sessionfinish(self) -> None:
-        """Tell how the host stands."""
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        """Tell how the host stands; of an interrupt nothing, lest some of the checks pass for all."""
+        if exitstatus == pytest.ExitCode.INTERRUPTED:
+            return
         seconds = round(time.monotonic() - self._began, 3)
         counts = {outcome: self._counts[outcome] for outcome in OUTCOMES}
         self._say({"event": "verified", "release": self.release, **counts, "seconds": seconds})

@@ -71,7 +71,12 @@ def test_a_wrong_declaration(fresh: Site) -> None:
 
 @pytest.mark.parametrize(
     ("extra", "subject"),
-    [("ansible_host=no-such.invalid", "name"), ("ansible_port=1", "connection"), ("ansible_user=nobody-here", "login")],
+    [
+        ("ansible_host=no-such.invalid", "name"),
+        ("ansible_port=1", "connection"),
+        ("ansible_user=nobody-here", "login"),
+        ("ansible_python_interpreter=/bin/false", "python"),
+    ],
 )
 def test_a_way_that_ends(fresh: Site, extra: str, subject: str) -> None:
     """Everything up to the step that fails is told, then that step; the exit code is 4."""
@@ -130,6 +135,12 @@ def test_a_deployed_app(deployed: Site) -> None:
     )
     with during(deployed, hold, "systemctl stop held"):
         assert "held by" in doctor(deployed)["lock"]["text"]
+    squat = (
+        "systemd-run -q --unit squatter python3 -m http.server 8099; until ss -ltn | grep -q :8099; do sleep 0.1; done"
+    )
+    with during(deployed, squat, "systemctl stop squatter"):
+        taken = doctor(deployed, "app_listen=0.0.0.0:8099", expect=1)["address"]
+    assert taken["text"].startswith("port 8099 is taken by python3"), "the app's own port is another one"
     with during(deployed, "systemctl stop hello.socket 'hello@*'", "systemctl start hello.socket"):
         found = doctor(deployed, expect=1)
     assert "is chosen and does not run" in found["app"]["text"]

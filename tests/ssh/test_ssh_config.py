@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from select import select
 
 import pytest
 from hypothesis import given
@@ -16,7 +18,7 @@ from carboy.errors import CarboyError, DeclarationError, UnreachableError
 from carboy.inventory import Host
 from carboy.ssh import options
 from carboy.ssh.connection import Connection
-from carboy.ssh.endpoint import endpoint
+from carboy.ssh.endpoint import DEFAULT_SECONDS, endpoint
 from tests.support.sshd import Sshd, keygen, sshd
 
 ME = getpass.getuser()
@@ -78,6 +80,8 @@ def test_the_inventory_wins(configure: Callable[[str], None], servers: list[Sshd
     made = host(ansible_port=servers[0].port, ansible_user=ME)
     assert asked(made).split()[3] == str(servers[0].port)
     assert (endpoint(made).timeout, endpoint(host(ansible_timeout=3)).timeout) == (7, 3)
+    configure("Host host\n ConnectTimeout 0")
+    assert endpoint(host()).timeout == DEFAULT_SECONDS, "to ssh it is no limit"
 
 
 def test_include_and_match(configure: Callable[[str], None], home: Path, servers: list[Sshd]) -> None:
@@ -145,6 +149,19 @@ def test_a_proxy_command(configure: Callable[[str], None], servers: list[Sshd], 
     assert servers[1].logins() == before + 1
 
 
+def test_a_proxy_command_of_many_processes(configure: Callable[[str], None], tmp_path: Path) -> None:
+    """Nothing that it has started stays behind, nor what does not listen when it is asked to end."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    stubborn = f"sh -c 'trap \"\" TERM; exec sleep 1000' 9>{fifo}"
+    configure(f"Host host\n ProxyCommand {stubborn} | sleep 1000 9>{fifo}\n ConnectTimeout 1")
+    # Its end is read as soon as nobody holds the other one.
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    assert "no answer within 1 s" in refusal(host()).what
+    assert select([reading], [], [], 10)[0] and os.read(reading, 1) == b""
+    os.close(reading)
+
+
 def test_a_proxy_command_that_fails(configure: Callable[[str], None]) -> None:
     """Its own words are the error, at once."""
     configure("Host host\n ProxyCommand sh -c 'echo no way out >&2; exit 3'")
@@ -191,6 +208,14 @@ def test_settings_that_are_refused(configure: Callable[[str], None], setting: st
     configure(f"Host host\n {setting}")
     error = refusal(host())
     assert error.exit_code == 3 and setting.split()[0].lower() in error.what
+
+
+@pytest.mark.parametrize("setting", ['UserKnownHostsFile "/a b/c"', "GlobalKnownHostsFile known"])
+def test_files_that_could_be_any(configure: Callable[[str], None], setting: str) -> None:
+    """A name with a blank, which ssh tells as two, or one that depends on where Carboy is called, is refused."""
+    configure(setting)
+    error = refusal(host())
+    assert isinstance(error, DeclarationError) and "no whole path" in error.what
 
 
 def test_a_configuration_that_ssh_refuses(configure: Callable[[str], None]) -> None:

@@ -10,8 +10,10 @@ import pty
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -23,6 +25,7 @@ from tests.support.sshd import Sshd, agent, keygen, sign, sshd
 ROOT = Path(__file__).parents[2]
 ME = getpass.getuser()
 SECRET = "correct horse"
+CTRL_C, CTRL_D = "\x03", "\x04"
 LOG_IN = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +42,60 @@ def enter(number):
 
 with ThreadPoolExecutor(8) as crew:
     print(*crew.map(enter, range(int(sys.argv[2]))), sep="\\n")
+"""
+
+INTERRUPTED = """
+import json, sys, threading
+from carboy.inventory import Host
+from carboy.ssh.connection import Connection
+
+def enter():
+    with Connection(Host("h", json.loads(sys.argv[1]), {})):
+        pass
+
+threading.Thread(target=enter, daemon=True).start()
+try:
+    threading.Event().wait()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+ASIDE = """
+import threading, time
+from carboy.console import Console
+from carboy.ssh import prompt
+
+asked = threading.Event()
+with Console() as console:
+    prompt.aside = console.aside
+    console.waiting("h", "connecting")
+    worker = threading.Thread(target=lambda: prompt.ask("passphrase: "))
+    worker.start()
+    while worker.is_alive():
+        console.waiting("h", "still connecting")
+        time.sleep(0.01)
+    time.sleep(0.5)
+print("the end")
+"""
+FORKED = """
+import json, os, sys
+from carboy.errors import CarboyError
+from carboy.inventory import Host
+from carboy.ssh.connection import Connection
+from carboy.ssh.keys import unseal
+
+hosts = [Host(f"h{number}", json.loads(sys.argv[1]), {}) for number in range(2)]
+unseal(hosts)
+for host in hosts:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        continue
+    try:
+        with Connection(host):
+            print("in", flush=True)
+    except CarboyError as error:
+        print(error, flush=True)
+    os._exit(0)
 """
 
 
@@ -214,12 +271,98 @@ def test_a_passphrase_that_nobody_knows(box: Callable[..., Host], server: Sshd, 
     assert said.count("its passphrase is not known") == 4
 
 
+def test_a_wrong_passphrase_for_one_host(box: Callable[..., Host], server: Sshd, tmp_path: Path) -> None:
+    """What the inventory says wrongly of one host does not keep another from the same key."""
+    key = keygen(tmp_path / "id", passphrase=SECRET)
+    server.let_in(key)
+    known = {"ansible_private_key_file": str(key)}
+    assert "does not open it" in refusal(box(**known, ansible_private_key_passphrase="wrong")).what
+    enters(box(**known, ansible_private_key_passphrase=SECRET))
+    assert "does not open it" in refusal(box(**known, ansible_private_key_passphrase="wrong")).what
+
+
+def test_no_answer(box: Callable[..., Host], server: Sshd, tmp_path: Path) -> None:
+    """The end of the input at the question is told as that, and not as the connection's."""
+    key = keygen(tmp_path / "id", passphrase=SECRET)
+    server.let_in(key)
+    command = _command(box(ansible_ssh_private_key_file=str(key)), 2)
+    said = _typed(command, f"passphrase of {key}: ", [CTRL_D])
+    assert said.count("no passphrase was given") == 2 and "EOFError" not in said
+
+
+def test_a_person_takes_time(box: Callable[..., Host], server: Sshd, tmp_path: Path) -> None:
+    """Who types longer than a host may be silent is let in: that silence is not the host's."""
+    key = keygen(tmp_path / "id", passphrase=SECRET)
+    server.let_in(key)
+    command = _command(box(ansible_ssh_private_key_file=str(key), ansible_timeout=1), 1)
+    assert _typed(command, f"passphrase of {key}: ", [SECRET], after=3).split()[-1:] == ["in"]
+
+
+def test_an_agent_takes_time(
+    box: Callable[..., Host], server: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it is with an agent that asks a person before it signs."""
+    key, helper = keygen(tmp_path / "id"), tmp_path / "helper"
+    server.let_in(key)
+    helper.write_text("#!/bin/sh\nsleep 3\n")
+    helper.chmod(0o755)
+    for name, value in {"SSH_ASKPASS": str(helper), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":0"}.items():
+        monkeypatch.setenv(name, value)
+    with agent(key) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
+        subprocess.run(["ssh-add", "-q", "-c", str(key)], check=True, capture_output=True)
+        key.unlink()
+        enters(box(ansible_timeout=1))
+
+
+def test_an_interrupt_at_the_question(box: Callable[..., Host], server: Sshd, tmp_path: Path) -> None:
+    """Ctrl-C while a passphrase is asked for ends the program, and what is typed after it can be seen again."""
+    key = keygen(tmp_path / "id", passphrase=SECRET)
+    server.let_in(key)
+    made = box(ansible_ssh_private_key_file=str(key))
+    with _Terminal([sys.executable, "-c", INTERRUPTED, json.dumps(dict(made.variables))]) as terminal:
+        terminal.read_to(f"passphrase of {key}: ")
+        assert not terminal.echoes
+        terminal.type(CTRL_C)
+        assert terminal.process.wait() == 130
+        assert terminal.echoes
+
+
+def test_nothing_is_drawn_over_the_question() -> None:
+    """While a worker asks, the live region is gone and nothing else is said; then all goes on."""
+    with _Terminal([sys.executable, "-c", ASIDE]) as terminal:
+        assert "connecting" in terminal.read_to("passphrase: ")
+        # The region is drawn four times a second.
+        assert not select([terminal.ours], [], [], 0.7)[0]
+        terminal.type("secret\n")
+        assert "still connecting" in terminal.read_to("the end")
+
+
+def test_keys_are_opened_before_forks(box: Callable[..., Host], server: Sshd, home: Path) -> None:
+    """One question serves processes forked later, of which none asks; and none is asked where another key lets in."""
+    sealed, plain = keygen(home / ".ssh/id_ed25519", passphrase=SECRET), keygen(home / ".ssh/id_rsa", "rsa")
+    server.let_in(sealed)
+    command = [sys.executable, "-c", FORKED, json.dumps(dict(box().variables))]
+    said = _typed(command, f"passphrase of {sealed}: ", [SECRET])
+    assert said.count("passphrase of") == 1 and said.split()[-2:] == ["in", "in"]
+    server.let_in(plain)
+    assert _typed(command, "passphrase of", []).split() == ["in", "in"]
+
+
+def test_a_fork_does_not_ask(box: Callable[..., Host], tmp_path: Path) -> None:
+    """A person at one terminal cannot answer many processes: a key that nobody has opened stays closed in them."""
+    key = keygen(tmp_path / "id", passphrase=SECRET)
+    made = box(ansible_ssh_private_key_file=str(key))
+    said = _typed([sys.executable, "-c", FORKED, json.dumps(dict(made.variables))], f"passphrase of {key}: ", [""])
+    assert said.count("passphrase of") == 1 and said.count("it has a passphrase") + said.count("not known") == 2
+
+
 def _command(host: Host, count: int) -> list[str]:
     return [sys.executable, "-c", LOG_IN, json.dumps(dict(host.variables)), str(count)]
 
 
-def _typed(command: list[str], prompt: str, answers: list[str]) -> str:
-    """Run a command at a terminal, answer each prompt, and return all that stood there."""
+def _typed(command: list[str], prompt: str, answers: list[str], after: float = 0) -> str:
+    """Run a command at a terminal, answer each prompt after some seconds, and return all that stood there."""
     ours, theirs = pty.openpty()
 
     def sit_down() -> None:
@@ -232,9 +375,50 @@ def _typed(command: list[str], prompt: str, answers: list[str]) -> str:
         while piece := _read(ours):
             said += piece
             if said.endswith(prompt) and answers:
+                time.sleep(after)
                 os.write(ours, f"{answers.pop(0)}\n".encode())
     os.close(ours)
     return said
+
+
+class _Terminal:
+    """A terminal at which a command runs."""
+
+    def __init__(self, command: list[str]) -> None:
+        self.ours, self._theirs = pty.openpty()
+        ends = {"stdin": self._theirs, "stdout": self._theirs, "stderr": self._theirs}
+        environment = {**os.environ, "TERM": "xterm"}
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, preexec_fn=self._sit_down, **ends)  # type: ignore[call-overload]
+
+    def __enter__(self) -> _Terminal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+        os.close(self._theirs)
+
+    def _sit_down(self) -> None:
+        os.setsid()
+        fcntl.ioctl(self._theirs, termios.TIOCSCTTY, 0)
+
+    @property
+    def echoes(self) -> bool:
+        """Whether what is typed can be seen."""
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+    def type(self, text: str) -> None:
+        """What a person types."""
+        os.write(self.ours, text.encode())
+
+    def read_to(self, end: str) -> str:
+        """What stands there, as soon as it ends so."""
+        said = ""
+        while not said.rstrip("\r\n").endswith(end.rstrip("\r\n")):
+            assert select([self.ours], [], [], 20)[0], said
+            said += _read(self.ours)
+        return said
 
 
 def _read(terminal: int) -> str:

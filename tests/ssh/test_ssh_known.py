@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import getpass
+import io
 import socket
 import subprocess
 import time
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.errors import UnreachableError
+from carboy.errors import DeclarationError, UnreachableError
 from carboy.inventory import Host
 from carboy.ssh import hostkeys, known, route, trust
 from carboy.ssh.connection import Connection
@@ -109,6 +110,30 @@ def test_a_revoked_key(box: SetUp, server: Sshd) -> None:
     assert "is revoked" in error.what and "known_hosts:2" in error.hint
 
 
+def test_a_line_of_another_type(box: SetUp, server: Sshd) -> None:
+    """A line whose word for the type is not what its key says pins nothing, as with ssh."""
+    line = server.line().replace("ssh-ed25519", "ssh-rsa")
+    assert "is not known" in refusal(box(line)).what
+    enters(box(line, server.line()))
+
+
+def test_what_the_configuration_allows(box: SetUp, server: Sshd, home: Path) -> None:
+    """HostKeyAlgorithms leaves a type of key out, and RequiredRSASize short ones, though they are pinned."""
+    host = box(server.line("rsa"))
+    (home / ".ssh/config").write_text("HostKeyAlgorithms ssh-ed25519\n")
+    assert "CHANGED" in refusal(host).what and "ssh-ed25519" in refusal(host).what
+    (home / ".ssh/config").write_text("HostKeyAlgorithms -rsa*\n")
+    assert "CHANGED" in refusal(host).what
+    (home / ".ssh/config").write_text("HostKeyAlgorithms sk-ssh-ed25519@openssh.com\n")
+    with pytest.raises(DeclarationError, match="HostKeyAlgorithms"):
+        enters(host)
+    (home / ".ssh/config").write_text("RequiredRSASize 3072\n")
+    error = refusal(host)
+    assert "too short" in error.what and "2048 bits" in error.what and "RequiredRSASize 3072" in error.hint
+    (home / ".ssh/config").write_text("RequiredRSASize 2048\nHostKeyAlgorithms rsa*\n")
+    enters(host)
+
+
 @pytest.fixture
 def certified(tmp_path: Path) -> Callable[..., Any]:
     """Starts a server whose host key an authority has signed, with these options of ssh-keygen."""
@@ -142,7 +167,7 @@ def test_an_authority(box: SetUp, certified: Any, tmp_path: Path) -> None:
         enters(signed(box, made, tmp_path, authority(tmp_path, "[127.0.0.1]:*")))
         assert "signed by no authority" not in refusal(signed(box, made, tmp_path, authority(tmp_path, "other"))).what
         error = refusal(signed(box, made, tmp_path, authority(tmp_path, "*"), authority(tmp_path, "*", "@revoked")))
-        assert "is no authority for it" in error.what
+        assert "the authority that signed the host key of box is revoked" in error.what
 
 
 BAD = {
@@ -173,6 +198,44 @@ def test_another_authority(box: SetUp, certified: Any, tmp_path: Path) -> None:
         assert "which is no authority for it" in refusal(signed(box, made, tmp_path, other)).what
 
 
+def test_a_revoked_authority(box: SetUp, certified: Any, tmp_path: Path, home: Path) -> None:
+    """Who has revoked an authority refuses what it signed, though the key itself is pinned: as ssh does."""
+    with certified("-h", "-n", "127.0.0.1") as made:
+        host = signed(box, made, tmp_path, made.line(), authority(tmp_path, "*", "@revoked"))
+        options = f"-F none -o BatchMode=yes -o UserKnownHostsFile={home}/.ssh/known_hosts -p {made.port}".split()
+        done = subprocess.run(["ssh", *options, f"{ME}@127.0.0.1", "true"], capture_output=True, text=True)
+        assert "revoked" in done.stderr.lower(), done.stderr
+        error = refusal(host)
+        assert "the authority that signed the host key of box is revoked" in error.what
+        assert "known_hosts:2" in error.hint
+
+
+SIGNED_WITH = {
+    "SHA-1": ("ssh-rsa", "", "signed with ssh-rsa"),
+    "one that is left out": ("rsa-sha2-256", "CASignatureAlgorithms -rsa-sha2-256", "signed with rsa-sha2-256"),
+    "SHA-1, as an exception": ("ssh-rsa", "CASignatureAlgorithms +ssh-rsa", "signed with ssh-rsa"),
+    "a short key": ("rsa-sha2-256", "RequiredRSASize 3072", "2048 bits"),
+    "all is well": ("rsa-sha2-256", "CASignatureAlgorithms rsa-sha2-256", ""),
+}
+
+
+@pytest.mark.parametrize(("algorithm", "setting", "why"), SIGNED_WITH.values(), ids=SIGNED_WITH)
+def test_how_a_certificate_is_signed(
+    box: SetUp, tmp_path: Path, home: Path, algorithm: str, setting: str, why: str
+) -> None:
+    """A signature counts only if it is of a kind that ssh takes by default, and that its configuration leaves."""
+    (home / ".ssh/config").write_text(setting)
+    key = keygen(tmp_path / "host")
+    sign(keygen(tmp_path / "authority", "rsa"), key, "-t", algorithm, "-h", "-n", "127.0.0.1")
+    end = endpoint(box(authority(tmp_path, "*")))
+    shown = paramiko.Ed25519Key(data=b64decode((tmp_path / "host-cert.pub").read_text().split()[1]))
+    if not why:
+        assert "signed by an authority" in hostkeys.check(end, shown, known.pins(end))
+        return
+    with pytest.raises(UnreachableError, match=why):
+        hostkeys.check(end, shown, known.pins(end))
+
+
 def test_a_forged_certificate(box: SetUp, tmp_path: Path) -> None:
     """A certificate that was changed after the authority signed it proves nothing."""
     key = keygen(tmp_path / "host")
@@ -201,6 +264,26 @@ def test_trust_asks_only_for_what_is_new(box: SetUp, capsys: pytest.CaptureFixtu
     [event] = trust.trust(host, yes=False)
     assert (event["file"], capsys.readouterr().err) == ("", "")
     enters(host)
+
+
+def test_trust_and_a_revoked_key(box: SetUp, server: Sshd, home: Path) -> None:
+    """A key that is revoked is not pinned, and not said to be."""
+    host = box(f"@revoked * {server.host_key()}\n")
+    before = (home / ".ssh/known_hosts").read_text()
+    with pytest.raises(UnreachableError, match="is revoked"):
+        trust.trust(host, yes=True)
+    assert (home / ".ssh/known_hosts").read_text() == before
+
+
+def test_trust_says_that_a_key_has_changed(
+    box: SetUp, server: Sshd, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is asked for a key learns which other one is pinned; a host without one has none to be told of."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\nn\n"))
+    for line, told in ((f"[127.0.0.1]:{server.port} {public(keygen(tmp_path / 'old'))}", True), ("", False)):
+        with pytest.raises(UnreachableError, match="not pinned"):
+            trust.trust(box(line), yes=False)
+        assert ("ANOTHER key is pinned in" in capsys.readouterr().err) == told
 
 
 def test_trust_replaces_all_types(box: SetUp, server: Sshd, tmp_path: Path, home: Path) -> None:

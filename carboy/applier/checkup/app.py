@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Iterator
+from typing import Iterator, Set
 
 from carboy.applier import probe, runtime
 from carboy.applier.checkup.finding import FAILED, WARNING, Finding, well
@@ -70,6 +70,14 @@ def _silent(state: runtime.State, running: runtime.Runtime) -> Finding:
     return Finding(FAILED, text, "invoke deploy starts it; see on the host: %s" % running.inquiry)
 
 
+def _ours(store: Store) -> Set[int]:
+    """The ports that the app has now, which need not be those that are declared."""
+    state = runtime.of(store).read()
+    gates = [store.record(release).get("gate", {}) for release in {*state.serving, state.chosen} if release]
+    public = [str(gate.get("listen", "")) for gate in gates] if state.socket == "active" else []
+    return {probe.split(listen)[1] for listen in public if listen and not listen.startswith("/")}
+
+
 def address(host: Host) -> Iterator[Finding]:
     """Whether the app's address is its own to listen on."""
     listen = str(host.args["listen"])
@@ -80,8 +88,7 @@ def address(host: Host) -> Iterator[Finding]:
         return
     port = int(listen.rpartition(":")[2])
     others = listeners(host, port)
-    ours = runtime.of(Store(host, host.args["app"])).read().socket == "active"
-    if others and not ours:
+    if others and port not in _ours(Store(host, host.args["app"])):
         text = "port %d is taken by %s" % (port, ", ".join(others))
         yield Finding(FAILED, text, "choose another app_listen, or end that program")
     else:
