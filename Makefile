@@ -25,7 +25,7 @@ test:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
-	@CARBOY_REQUIRE_HOSTS=1 .venv/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	@CARBOY_REQUIRE_HOSTS=1 .venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: setup
 	@.venv/bin/python -m benchmarks

@@ -40,7 +40,7 @@ class Broken:
     requirements: str = ""
 
 
-READY = {"app_health": "/ready", "app_start_timeout": "6s"}
+READY = {"app_health": "/ready", "app_start_timeout": "12s"}
 BROKEN = (
     Broken("Syntax error", "A bracket is never closed.", "SyntaxError in app/wsgi.py, line 3", GOOD[:-2] + "\n"),
     Broken(
@@ -121,14 +121,14 @@ BROKEN = (
     Broken(
         "Health path that hangs",
         "The page waits for something that does not come.",
-        "no answer within 6 s: it starts slowly, or waits for something, such as a database",
+        "no answer within 12 s: it starts slowly, or waits for something, such as a database",
         "import time\n\n" + HEALTH % "time.sleep(600)",
         READY,
     ),
     Broken(
         "A database that does not answer",
         "The health page connects to it, and what listens there accepts nothing.",
-        "no answer within 6 s: it probably waits for a connection to 127.0.0.1:9009",
+        "no answer within 12 s: it probably waits for a connection to 127.0.0.1:9009",
         HEALTH % 'import socket; socket.create_connection(("127.0.0.1", 9009)); return "ok"',
         READY,
         before=SILENT,
