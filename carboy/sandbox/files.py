@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +31,21 @@ def key_pair(state: Path) -> Path:
     key = state.resolve() / "id_ed25519"
     if not key.exists():
         key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _generate(key)
+        with alone(key.parent):
+            if not key.exists():
+                _generate(key)
     return key
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time do something in a folder."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def public_key(key: Path) -> str:
@@ -112,8 +128,13 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _generate(key: Path) -> None:
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "carboy", "-f", str(key)]
+    draft = key.with_name("draft")
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "carboy", "-f", str(draft)]
+    draft.unlink(missing_ok=True)
     try:
         subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise SandboxError(f"the sandbox's key pair cannot be made: {error}", hint="install openssh-client") from error
+    # The private half last, for it is what others look for.
+    draft.with_suffix(".pub").replace(key.with_suffix(".pub"))
+    draft.replace(key)

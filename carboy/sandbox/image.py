@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
@@ -12,11 +11,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from carboy.sandbox.engine import Engine, last_line
 from carboy.sandbox.errors import SandboxError
+from carboy.sandbox.files import alone
 
 Progress = Callable[[str], None]
 SOURCES = Path(__file__).parent / "image"
@@ -30,7 +29,7 @@ PLAIN = ""
 def ensure(engine: Engine, progress: Progress, variant: str = PLAIN) -> str:
     """Return the tag of a variant's host image, making it first where it is missing."""
     tag = f"{REPOSITORY}:{digest(variant)}"
-    with _alone(variant):
+    with alone(SOURCES / variant):
         if not engine.succeeds("image", "inspect", tag):
             _provide(engine, tag, progress, variant)
     return tag
@@ -53,17 +52,6 @@ def cached(variant: str = PLAIN) -> Path:
     """Return where a root filesystem built here is kept for the next checkout."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache, "carboy", f"host-{digest(variant)}.tar.zst")
-
-
-@contextmanager
-def _alone(variant: str) -> Iterator[None]:
-    """Let one process of a checkout at a time make an image: the next one finds it made."""
-    folder = os.open(SOURCES / variant, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(folder)
 
 
 def _provide(engine: Engine, tag: str, progress: Progress, variant: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from carboy.sandbox import ContainerHost, SandboxError, files
 from carboy.sandbox.container import Container
 from carboy.sandbox.engine import Engine
+
+ROOT = Path(__file__).parents[2]
 
 
 def host(name: str, port: int, host_key: str = "ssh-ed25519 AAAA", http_port: int | None = None) -> ContainerHost:
@@ -55,3 +59,14 @@ def test_a_machine_without_ssh_keygen_is_told_so(tmp_path: Path, monkeypatch: py
     with pytest.raises(SandboxError) as caught:
         files.key_pair(tmp_path / ".carboy")
     assert caught.value.hint == "install openssh-client"
+
+
+def test_several_want_the_key_at_once(tmp_path: Path) -> None:
+    """Whoever comes first makes the pair; all others get that one, whole."""
+    code = "import sys, pathlib; from carboy.sandbox import files; path = pathlib.Path(sys.argv[1])"
+    code += "; print(files.public_key(files.key_pair(path)))"
+    command = [sys.executable, "-c", code, str(tmp_path / "s")]
+    at_once = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(6)]
+    said = {process.communicate()[0].strip() for process in at_once}
+    assert len(said) == 1 and said.pop().startswith("ssh-ed25519 ")
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["id_ed25519", "id_ed25519.pub"]
