@@ -56,7 +56,7 @@ def test_follow(deployed: Site) -> None:
         deployed.shell("until pgrep -x tail; do :; done")
         with urllib.request.urlopen(f"http://127.0.0.1:{deployed.port}/?token=secret") as answer:
             answer.read()
-        event = json.loads(process.stdout.readline())
+        event = next(event for event in map(json.loads, process.stdout) if event["event"] == "log")
         process.kill()
     assert json.loads(event["line"])["request_path"] == "/"
     deployed.shell("while pgrep -x tail; do :; done")
