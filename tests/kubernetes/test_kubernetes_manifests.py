@@ -11,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
+from carboy import source
 from carboy.applier.kubernetes.manifest import Manifest
 from carboy.catalog import Content
 from carboy.declaration import Declaration, declare
@@ -204,6 +205,7 @@ def test_image_of_the_app(tmp_path: Path) -> None:
     given["image_registry"] = "registry.example.com/team"
     before = container(**given)["image"]
     (tmp_path / "app.py").write_text("app = None\n")
+    source.forget()
     assert before.startswith("registry.example.com/team/hello:") and container(**given)["image"] != before
 
 
