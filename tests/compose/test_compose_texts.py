@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from carboy import source
 from carboy.declaration import declare
 from carboy.errors import DeclarationError
 from carboy.inventory import Host
@@ -177,6 +178,7 @@ def test_the_tag_is_the_content(tmp_path: Path) -> None:
     from roles.image import image
 
     def tag(**variables: Any) -> str:
+        source.forget()
         settings = declared(app_source=str(tmp_path), **variables)
         return image(Host("box", {}, {}), settings["image"]).reference
 
