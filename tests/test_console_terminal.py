@@ -57,7 +57,9 @@ class Terminal:
         ioctl(theirs, TIOCSWINSZ, struct.pack("HHHH", self.rows, self.columns, 0, 0))
         self.screen = pyte.HistoryScreen(self.columns, self.rows, history=10_000)
         stream, seen = pyte.ByteStream(self.screen), []
-        environment = {**os.environ, "TERM": "xterm-256color", **(env or {})}
+        # pytest's workers export a size of their own, which a terminal's would give way to.
+        ours_alone = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+        environment = {**ours_alone, "TERM": "xterm-256color", **(env or {})}
         command = [sys.executable, "-c", SCRIPT.format(check=check), repr(events)]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
             os.close(theirs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from importlib import import_module
@@ -65,10 +64,9 @@ class Connection:
         try:
             session = self.line.open_session()
             session.exec_command(command)
-            session.sendall(stdin)
         except (OSError, EOFError, SSHException) as problem:
-            what = f"the connection was lost before anything began: {problem or type(problem).__name__}"
-            raise UnreachableError(what, where=self.where, hint="try again") from problem
+            raise self._lost(problem) from problem
+        self._send(session, stdin)
         return session
 
     def start_as_root(self, program: list[str], stdin: bytes = b"") -> paramiko.Channel:
@@ -79,10 +77,20 @@ class Connection:
             return self.start(f"exec sh -c {shlex.quote(script)}", stdin)
         channel = self.start(f"exec sh -c {shlex.quote(script)}", (password.encode() + b"\n") * 2)
         _await_ready(channel)
-        with contextlib.suppress(OSError):
-            # Of one that has ended, the exit code says why.
-            channel.sendall(stdin)
+        self._send(channel, stdin)
         return channel
+
+    def _send(self, channel: paramiko.Channel, stdin: bytes) -> None:
+        try:
+            channel.sendall(stdin)
+        except OSError as problem:
+            # Of a command that has ended before it read all, the exit code says why.
+            if not self.line.is_active():
+                raise self._lost(problem) from problem
+
+    def _lost(self, problem: Exception) -> UnreachableError:
+        what = f"the connection was lost before anything began: {problem or type(problem).__name__}"
+        return UnreachableError(what, where=self.where, hint="try again")
 
 
 def _await_ready(channel: paramiko.Channel) -> None:

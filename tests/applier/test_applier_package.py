@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.applier.apt import LOCK, _holder
+from carboy.applier.apt import LOCK, holder
 from carboy.applier.host import Host
 from carboy.applier.package import Package
 from carboy.applier.resource import Failure
@@ -69,13 +69,13 @@ def test_a_host_without_dpkg_says_what_is_missing(host: Host) -> None:
 
 def test_the_holder_of_the_package_database_is_named(dpkg: Host) -> None:
     """While another process holds dpkg's lock its name and number are known; free or absent, there is no holder."""
-    assert _holder(dpkg) == ""
+    assert holder(dpkg) == ""
     lock = fill(dpkg.root, {LOCK.lstrip("/"): ""}) / LOCK.lstrip("/")
-    assert _holder(dpkg) == ""
+    assert holder(dpkg) == ""
     with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout and other.stdout.readline() == b"held\n"
         fill(dpkg.root, {f"proc/{other.pid}/comm": "apt-get\n"})
-        assert _holder(dpkg) == f"apt-get ({other.pid})"
+        assert holder(dpkg) == f"apt-get ({other.pid})"
         other.communicate()
 
 

@@ -150,6 +150,13 @@ def test_the_program_never_reads_the_password(make_host: MakeHost, server: SshSe
         assert channel.makefile("rb").read() == b"first line\n\x00 second"
 
 
+def test_a_command_that_ends_before_it_read_all(target: Host) -> None:
+    """It is no lost connection: the exit code is told, however much there was left to send."""
+    with Connection(target) as connection:
+        channel = connection.start("exit 78", b"x" * 10_000_000)
+        assert channel.recv_exit_status() == 78
+
+
 def test_a_host_without_python_gets_it(target: Host, server: SshServer, put: Put, tmp_path: Path) -> None:
     """Missing python3 is installed with apt and the run starts again: two more execs, on the same connection."""
     folder = _only_shell_programs(put, server)
