@@ -30,14 +30,14 @@ SANDBOX_INVENTORY = STATE / "inventory"
 SANDBOX = "sandbox"
 SHORT = {"extra": "e", "inventory": "i", "follow": "f"}
 COMMON: dict[str, tuple[Any, str]] = {
-    "host": ([], f"host or group, repeatable or comma-separated (default: {SANDBOX})"),
+    "host": ([], f"host, group or pattern, repeatable or comma-separated (default: {SANDBOX})"),
     "extra": ([], "a variable as key=value, or @file.yml; wins over the inventory"),
-    "inventory": ([], "an inventory file or folder, repeatable (default: inventory/)"),
+    "inventory": ([], "an inventory file or folder, or hosts as in web1,web2, (default: inventory/)"),
     "vault_password_file": ([], "a file or program with a password of Ansible Vault, repeatable"),
     "vault_id": ([], "such a password by its label, repeatable: LABEL@FILE or LABEL@prompt"),
     "ask_vault_pass": (False, "ask for the password of Ansible Vault, if something needs it"),
     "forks": (DEFAULT_FORKS, "how many hosts at once"),
-    "failed": (False, "only the hosts that the last run of this verb failed on or left out"),
+    "failed": (False, "only the hosts that the last deploy (or rollback, verify, maintenance, for that verb) left"),
     "json": (False, "events as one JSON object a line on stdout"),
     "debug": (False, "tracebacks of errors"),
 }

@@ -14,7 +14,7 @@ def confirm(host: Host, asked: Event, args: dict[str, Any]) -> Event:
     """Try to get in, and let the change stand if that works; returns the event that says how it went."""
     said: list[Event] = []
     try:
-        code = conduct(host, pack("confirm", {**args, "token": asked["token"]}), _nothing, said.append)
+        code = conduct(host, lambda: pack("confirm", {**args, "token": asked["token"]}), _nothing, said.append)
         why = next((event["what"] for event in said if event["event"] == "failed"), f"exit {code}" if code else "")
     except CarboyError as error:
         why = error.what

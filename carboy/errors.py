@@ -54,18 +54,6 @@ class OutcomeUnknownError(UnreachableError):
     """The connection ended before the host said how the run ended."""
 
 
-class LockedError(CarboyError):
-    """Another run holds the app's lock on the host."""
-
-    exit_code = 5
-
-
-class StrandedError(CarboyError):
-    """The change failed, and the way back failed too."""
-
-    exit_code = 6
-
-
 def fault(problem: Exception) -> FailedError:
     """What should never happen, as an error: where it was raised, but not its words, for they may hold a secret."""
     trace = problem.__traceback__

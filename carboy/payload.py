@@ -11,6 +11,7 @@ import re
 import zlib
 from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 APPLIER = Path(__file__).parent / "applier"
@@ -31,6 +32,11 @@ def runtime_modules(runtime: str) -> tuple[str, ...]:
     """What a runtime adds to every verb; nothing for one whose verbs are all its own."""
     module = f"{runtime}.runtime"
     return (module,) if _path(module).exists() else ()
+
+
+def foresee(verb: str, resources: tuple[str, ...] = ()) -> None:
+    """Begin with what `pack` will take a while for, in a thread: whoever sends it has to wait for the host first."""
+    Thread(target=_begun, args=(verb, resources)).start()
 
 
 def pack(verb: str, args: dict[str, Any], resources: tuple[str, ...] = ()) -> bytes:
@@ -62,8 +68,11 @@ def repairs(verb: str, resources: tuple[str, ...] = ()) -> bytes:
 
 
 def lean(source: str) -> str:
-    """The source without docstrings, comment lines and types of results; each line keeps its number for tracebacks."""
-    without = DOCSTRING.sub(lambda match: match[1] + '""' + "\n" * match[0].count("\n"), source)
+    """The source without docstrings, comment lines and types of results; each line keeps its number for tracebacks.
+
+    What stands for a docstring is not empty: a dataclass without one makes itself one, and takes a while.
+    """
+    without = DOCSTRING.sub(lambda match: match[1] + '"."' + "\n" * match[0].count("\n"), source)
     return COMMENT.sub("", RETURNS.sub("):", without))
 
 

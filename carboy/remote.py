@@ -38,7 +38,7 @@ INSTALL_PYTHON = (
 )
 
 
-def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
+def conduct(host: Host, payload: Callable[[], bytes], answer: Answer, sink: Callable[[Event], None]) -> int:
     """Run a payload on a host over one connection and one exec; returns the exit code that the host decided.
 
     Every event but `want` goes to `sink`; raises `UnreachableError` if the host could not be asked, and
@@ -46,13 +46,13 @@ def conduct(host: Host, payload: bytes, answer: Answer, sink: Callable[[Event], 
     """
     with way_to(host) as way:
         try:
-            return converse(way, payload, answer, sink)
+            return converse(way, payload(), answer, sink)
         except NoPython:
             if host.python != DEFAULT_PYTHON:
                 raise
             sink({"event": "progress", "text": "the host has no python3: installing it with apt"})
             _install_python(way)
-            return converse(way, payload, answer, sink)
+            return converse(way, payload(), answer, sink)
 
 
 class NoRoot(UnreachableError):
@@ -66,21 +66,20 @@ class NoPython(UnreachableError):
 def converse(way: Way, payload: bytes, answer: Answer, sink: Callable[[Event], None]) -> int:
     """The same over a connection that is open."""
     channel = way.start_as_root([way.host.python, "-I", "-S", "-c", BOOT], payload)
-    ended: int | None = None
     lines: Iterator[bytes] = iter(channel.makefile("rb"))
     for event in _events(way, channel, lines):
         if event["event"] == "want":
             _hand_over(channel, event["needs"], answer)
             continue
-        ended = event["exit"] if event["event"] == "end" else ended
         sink(event)
-    if ended is None:
-        raise OutcomeUnknownError(
-            "the connection ended before the host said how the run ended: outcome unknown",
-            where=way.where,
-            hint="try again",
-        )
-    return ended
+        if event["event"] == "end":
+            # The last one: the host's Python takes a moment to go, for which nobody need wait.
+            return int(event["exit"])
+    raise OutcomeUnknownError(
+        "the connection ended before the host said how the run ended: outcome unknown",
+        where=way.where,
+        hint="try again",
+    )
 
 
 def _events(way: Way, channel: Channel, lines: Iterator[bytes]) -> Iterator[Event]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from carboy.inventory import Host
 from carboy.local import Local
-from carboy.ssh.connection import Connection
+from carboy.ssh.connection import Connection, warm
 
 
 class Channel(Protocol):
@@ -37,3 +38,9 @@ Way = Connection | Local
 def way_to(host: Host) -> Way:
     """The way to a host, to be used as a context manager."""
     return Local(host) if host.local else Connection(host)
+
+
+def foresee(hosts: Iterable[Host]) -> None:
+    """Prepare for the way to these hosts, as far as none of them is contacted by it."""
+    if not all(host.local for host in hosts):
+        warm()

@@ -81,7 +81,7 @@ quietly() {
 }
 
 make_venv() {
-    stamp=.venv/.set-up-$(cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
+    stamp=.venv/.set-up-$(cat pyproject.toml constraints.txt scripts/invoke.py | cksum | cut -d' ' -f1)
     if [ -e "$stamp" ] && .venv/bin/python -c '' 2>/dev/null; then return; fi
     echo "set-up: installing the Python packages of constraints.txt into .venv"
     .venv/bin/python -m pip --version >/dev/null 2>&1 ||
@@ -94,8 +94,19 @@ make_venv() {
         .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt uv
     quietly "the Python packages cannot be had from the package index" \
         .venv/bin/uv pip install --python .venv/bin/python -r pyproject.toml --all-extras -c constraints.txt
+    make_launcher
     rm -f .venv/.set-up-*
     touch "$stamp"
+}
+
+# Makes .venv/bin/invoke of scripts/invoke.py, below the line that names the interpreter; where that is too long for one
+# line, the launcher stays as it is, which only takes longer.
+make_launcher() {
+    interpreter=$(head -n 1 .venv/bin/invoke)
+    if [ "$interpreter" = '#!/bin/sh' ]; then return; fi
+    { echo "$interpreter" && cat scripts/invoke.py; } >.venv/bin/.invoke
+    chmod +x .venv/bin/.invoke
+    mv .venv/bin/.invoke .venv/bin/invoke
 }
 
 # Prints the package index that pip was given, in the environment or in a file.

@@ -16,6 +16,7 @@ from textwrap import dedent
 import pytest
 
 from tests.support.trees import fill
+from tests.support.typist import INVOKE
 
 ROOT = Path(__file__).parents[1]
 Done = subprocess.CompletedProcess[str]
@@ -56,7 +57,7 @@ def invoke(tmp_path: Path, hosts: Path) -> Invoke:
     environment = {**keep, "HOME": str(tmp_path)}
 
     def invoke(verb: str, *options: str, inventory: Path = hosts) -> Done:
-        command = [sys.executable, "-m", "invoke", verb, "-i", str(inventory), *options]
+        command = [INVOKE, verb, "-i", str(inventory), *options]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30)
 
     return invoke
@@ -161,7 +162,7 @@ def test_hosts_that_differ_in_what_is_one_for_all(invoke: Invoke, listener: sock
 
 def test_a_run_that_is_not_kept(listener: socket.socket) -> None:
     """A name that is of no run is refused, and the verb that lists them named."""
-    command = [sys.executable, "-m", "invoke", "runs", "--show", "1999"]
+    command = [INVOKE, "runs", "--show", "1999"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert "no run 1999 is kept here" in refusal(done, listener) and "invoke runs" in done.stderr
 
@@ -181,7 +182,7 @@ def test_the_last_host_is_checked_before_the_first_is_contacted(
 
 def test_a_reader_that_goes_away_does_not_hide_the_outcome(hosts: Path) -> None:
     """The exit code is that of the verb, though nobody reads what it says."""
-    command = [sys.executable, "-m", "invoke", "deploy", "-i", str(hosts), "--host", "prod1", "--json"]
+    command = [INVOKE, "deploy", "-i", str(hosts), "--host", "prod1", "--json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         process.stdout.close()
@@ -231,7 +232,7 @@ EARLY = "see whether run RUN began, then it finishes alone: invoke status --host
 )
 def test_ctrl_c(hosts: Path, listener: socket.socket, words: list[str], said: str) -> None:
     """An interrupt is exit code 130; only what changes hosts has a word to say about those that have begun."""
-    command = [sys.executable, "-m", "invoke", *words, "-i", str(hosts), "--host", "prod1", "-e", "ansible_timeout=20"]
+    command = [INVOKE, *words, "-i", str(hosts), "--host", "prod1", "-e", "ansible_timeout=20"]
     environment = {**os.environ, "HOME": str(hosts.parent)}
     running = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -296,3 +297,11 @@ def test_a_host_that_is_down_stops_a_deploy_everywhere(invoke: Invoke, listener:
     assert {event["host"] for event in events if event["event"] == "error"} == {"prod1", "prod2"}
     assert not [event for event in events if event["event"] in ("batch", "begin")]
     assert events[-1]["states"] == {"prod1": "unreachable", "prod2": "unreachable"}
+
+
+def test_nothing_is_loaded_in_vain() -> None:
+    """The launcher of setup.sh spares each command what only tests of invoke want, and a second YAML."""
+    command = [sys.executable, "-X", "importtime", INVOKE, "--list"]
+    loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    names = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
+    assert names >= {"invoke.main", "carboy.cli"} and names.isdisjoint({"asyncio", "paramiko", "invoke.vendor.yaml"})

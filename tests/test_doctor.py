@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.trees import fill
+from tests.support.typist import INVOKE
 
 ROOT = Path(__file__).parents[1]
 INVENTORY = """\
@@ -31,7 +31,7 @@ def doctor(folder: Path, *lines: object, code: int = 0) -> tuple[int, dict[str, 
         fill(folder, {name: f"#!/bin/sh\ncat >{folder}/heard & echo {shlex.quote(said)}; exit {code}\n"})
         (folder / name).chmod(0o755)
     fill(folder, {"hosts.yml": INVENTORY.format(odd=folder / "odd", well=folder / "well")})
-    command = [sys.executable, "-m", "invoke", "doctor", "-i", str(folder / "hosts.yml"), "--host", "all", "--json"]
+    command = [INVOKE, "doctor", "-i", str(folder / "hosts.yml"), "--host", "all", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert "Traceback" not in done.stderr and events[-1]["event"] == "finished", done.stderr

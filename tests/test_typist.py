@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.typist import ROOT, typist
+from tests.support.typist import INVOKE, ROOT, typist
 
 COMMANDS = {
     "all verbs": ["--list"],
@@ -31,7 +30,7 @@ def test_typed_as_by_a_person(kind: str, tmp_path: Path) -> None:
     verb, *options = COMMANDS[kind]
     inventory = ["-i", str(tmp_path / "hosts.yml")] if "--host" in options else []
     words, environment = [verb, *inventory, *options], {**os.environ, "HOME": str(tmp_path), "COLUMNS": "100"}
-    command = [sys.executable, "-m", "invoke", *words]
+    command = [INVOKE, *words]
     cold = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert typist().type(words, environment) == (cold.returncode, cold.stdout, cold.stderr)
     assert cold.stdout or cold.stderr

@@ -24,6 +24,7 @@ from carboy.verify.processes import ENDED, Processes, Say
 from carboy.verify.report import Report, place, write
 from tests.support.sshd import keygen
 from tests.support.trees import fill
+from tests.support.typist import INVOKE
 
 ROOT = Path(__file__).parents[1]
 Heard = list[tuple[str, Any]]
@@ -272,7 +273,7 @@ def command(folder: Path, port: int, secrets: str) -> list[str]:
     """The command for hosts with these secrets."""
     source = fill(folder / "source", {"app.py": "app = None\n", "requirements.txt": "gunicorn\n"})
     fill(folder, {"hosts.yml": INVENTORY.format(port=port, source=source, secrets=secrets)})
-    return [sys.executable, "-m", "invoke", "verify", "-i", str(folder / "hosts.yml"), "--host", "all"]
+    return [INVOKE, "verify", "-i", str(folder / "hosts.yml"), "--host", "all"]
 
 
 def verified(folder: Path, port: int, secrets: str) -> subprocess.CompletedProcess[str]:
@@ -305,7 +306,7 @@ def test_a_passphrase_is_asked_for_once(tmp_path: Path, listener: socket.socket)
     child, terminal = pty.fork()
     if not child:
         os.chdir(ROOT)
-        os.execv(sys.executable, arguments)
+        os.execv(INVOKE, arguments)
     said = b""
     with suppress(OSError):  # as a terminal ends
         while data := os.read(terminal, 1024):

@@ -22,11 +22,13 @@ def main(args: Arguments) -> None:
 
 def apply(host: Host, args: Arguments) -> None:
     """Bring the host to its catalog, or with `check` only say what would change."""
+    if not args["check"]:
+        host.lock = lock.hold(host, args["app"], host.holder, args["wait"])
     entries = [(role, decode(resource)) for role, resource in args["catalog"]]
-    if args["check"]:
-        plan(host, entries, args)
-    else:
-        deploy(host, entries, args)
+    for _, resource in entries:
+        resource.foresee(host)
+    verb = plan if args["check"] else deploy
+    verb(host, entries, args)
 
 
 def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
@@ -47,7 +49,6 @@ def plan(host: Host, entries: List[Entry], args: Arguments) -> None:
 
 def deploy(host: Host, entries: List[Entry], args: Arguments) -> None:
     """Fetch everything that the repairs will need, then repair in order, alone if need be."""
-    lock.hold(host, args["app"], host.holder, args["wait"])
     drifts = [(entry[1], _drift(entry, host)) for entry in entries]
     drifting = [resource for resource, drift in drifts if drift]
     if not drifting:

@@ -23,6 +23,10 @@ class Cutover(Resource):
         """The name people read."""
         return "cutover %s" % self.app
 
+    def foresee(self, host: Host) -> None:
+        """Begin to ask what runs the app."""
+        runtime.of(Store(host, self.app)).foresee()
+
     def current(self, host: Host) -> Properties:
         """Which releases serve and which one is chosen, and whether the units are as released."""
         store = Store(host, self.app)

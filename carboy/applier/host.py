@@ -11,7 +11,7 @@ import textwrap
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from carboy.applier.resource import Failure, Need
 from carboy.applier.stream import Stream
@@ -32,6 +32,8 @@ class Host:
         # Apart by app: another app's run may be under way.
         self.blobs = self.at("%s/blobs/%s" % (STATE, self.args.get("app", "")))
         self.stale_units = False
+        self.lock: Optional[int] = None
+        self._foreseen: Dict[Tuple[str, ...], subprocess.Popen[str]] = {}
 
     def at(self, path: str) -> Path:
         """The place of an absolute path on this host, below its root."""
@@ -58,17 +60,13 @@ class Host:
 
     def call(self, *command: str, env: Optional[Dict[str, str]] = None) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, whatever its exit code; output is captured as text."""
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env={**ENVIRONMENT, **(env or {})},
-            # Never the ssh user's home, from which a Python that root starts would import.
-            cwd="/",
-        )
+        process = self._foreseen.pop(command, None) or _spawn(command, env)
+        stdout, stderr = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+    def foresee(self, *command: str) -> None:
+        """Start a command that `call` will ask for: what it is given then is how things are now."""
+        self._foreseen[command] = _spawn(command, None)
 
     def begin(self, *command: str) -> subprocess.Popen[bytes]:
         """Start a command whose output does not matter; the caller waits for it."""
@@ -112,6 +110,20 @@ class Host:
         self.stream.fetch(list(needs), store)
         for path in arrived:
             os.replace(str(path) + ".part", path)
+
+
+def _spawn(command: Tuple[str, ...], env: Optional[Dict[str, str]]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        env={**ENVIRONMENT, **(env or {})},
+        # Never the ssh user's home, from which a Python that root starts would import.
+        cwd="/",
+    )
 
 
 def private(folder: Path) -> Path:

@@ -38,6 +38,9 @@ class Resource:
         """The name people read in plans and reports."""
         raise NotImplementedError
 
+    def foresee(self, host: Host) -> None:
+        """Begin to ask what `current` will want to know first, if the answer takes a while."""
+
     def current(self, host: Host) -> Properties:
         """Read the properties as they are now; changes nothing."""
         raise NotImplementedError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import List, Optional
+
 from carboy.applier import code, lock, runtime
 from carboy.applier.difference import contents_of, difference
 from carboy.applier.host import Host
@@ -19,7 +21,7 @@ def main(args: Arguments) -> None:
 
 def rollback(host: Host, args: Arguments) -> None:
     """Switch to `to`, or else to the last healthy release that does not serve."""
-    lock.hold(host, args["app"], host.holder, args["wait"])
+    host.lock = lock.hold(host, args["app"], host.holder, args["wait"])
     try:
         code.load(host)
         _switch(host, args)
@@ -33,28 +35,38 @@ def _switch(host: Host, args: Arguments) -> None:
 
     store = Store(host, args["app"])
     switch = Switch(store, _target(store, args["to"]), Policy(**args["policy"]))
-    if args.get("over") and switch.before.serving != [args["over"]]:
-        # Somebody was faster: to take away what they put there is not what was asked for.
+    if _overtaken(switch.before.serving, args):
         text = "%s serves, which another run has put there" % (", ".join(switch.before.serving) or "nothing")
         host.stream.emit("skipped", text=text)
         return
     doubt = _doubt(store, switch.release)
     if args["check"] or args["diff"]:
-        releases = [contents_of(store.path(name)) for name in (switch.previous or "none", switch.release)]
-        diff = difference(*releases) if args["diff"] else ""
-        host.stream.emit("plan", release=switch.release, before=switch.previous, diff=diff)
+        _show(host, store, switch.previous, switch.release, diff=args["diff"])
     if args["check"]:
         if doubt:
             host.say("a rollback would ask first: %s" % doubt)
-        return
-    if switch.before.serving == [switch.release] == [switch.before.chosen] == [store.current()]:
+    elif switch.before.serving == [switch.release] == [switch.before.chosen] == [store.current()]:
         host.say("%s already serves" % switch.release)
-        return
+    else:
+        _confirm(host, switch.release, doubt, args)
+        detach(host)
+        switch.run("rollback")
+
+
+def _overtaken(serving: List[str], args: Arguments) -> bool:
+    """Whether somebody was faster: to take away what they put there is not what was asked for."""
+    return bool(args.get("over")) and serving != [args["over"]]
+
+
+def _show(host: Host, store: Store, before: Optional[str], release: str, *, diff: bool) -> None:
+    releases = [contents_of(store.path(name)) for name in (before or "none", release)]
+    host.stream.emit("plan", release=release, before=before, diff=difference(*releases) if diff else "")
+
+
+def _confirm(host: Host, release: str, doubt: str, args: Arguments) -> None:
     if doubt and not args["yes"]:
         host.stream.emit("doubt", text=doubt)
-        raise Failure(doubt, hint="to switch to it all the same: invoke rollback --to %s --yes" % switch.release)
-    detach(host)
-    switch.run("rollback")
+        raise Failure(doubt, hint="to switch to it all the same: invoke rollback --to %s --yes" % release)
 
 
 def _doubt(store: Store, release: str) -> str:

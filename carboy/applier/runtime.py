@@ -33,6 +33,9 @@ class Runtime:
     def __init__(self, store: Store) -> None:
         self.store, self.host = store, store.host
 
+    def foresee(self) -> None:
+        """Begin to find out what `read` will tell, if that takes a while."""
+
     def read(self) -> State:
         """Read everything at once; changes nothing."""
         raise NotImplementedError

@@ -23,6 +23,10 @@ class Service(Resource):
         """The name people read."""
         return "service %s" % self.name
 
+    def foresee(self, host: Host) -> None:
+        """Begin to ask systemd."""
+        systemctl.foresee(host, self.name)
+
     def current(self, host: Host) -> Properties:
         """Enabled, active, and fresh: started after its files last changed."""
         unit = systemctl.show(host, self.name)[self.name]

@@ -18,7 +18,7 @@ from carboy.declaration import Declaration
 from carboy.errors import CarboyError, FailedError, OutcomeUnknownError, fault
 from carboy.fleet.crew import Sink
 from carboy.fleet.supply import Supply
-from carboy.payload import entrance, pack, repairs, runtime_modules
+from carboy.payload import entrance, foresee, pack, repairs, runtime_modules
 from carboy.remote import Event, conduct
 
 DRIFT = 2
@@ -158,7 +158,8 @@ class Job:
                 hear(confirm(host, event, common))
 
         supply = Supply(self.catalog.blobs, partial(repairs, entry, modules))
-        return conduct(host, pack(entry, {**common, **self.args}, modules), supply, hear)
+        foresee(entry, modules)
+        return conduct(host, lambda: pack(entry, {**common, **self.args}, modules), supply, hear)
 
 
 def advice(run: str, job: Job, tally: Tally) -> str:

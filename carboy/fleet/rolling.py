@@ -71,6 +71,7 @@ class Rolling:
     def __init__(self, run: Run, jobs: list[Job], course: Course) -> None:
         self._run, self._jobs, self._course = run, jobs, course
         self._limit = course.max_fail.of(len(jobs))
+        self._rule = f"rollout_max_fail allows {self._limit}"
         self._failed: dict[str, Tally] = {}
         self._switched: dict[str, tuple[Job, Tally]] = {}
         self._looks: dict[str, Tally] = {}
@@ -99,7 +100,7 @@ class Rolling:
         """Leave the other hosts as they are, and bring those back that have switched."""
         back = [] if self._course.keep_going else list(self._switched)
         left = [job.name for job in waiting]
-        text = f"{len(self._failed)} of {len(self._jobs)} hosts failed, and rollout_max_fail allows {self._limit}"
+        text = f"{len(self._failed)} of {len(self._jobs)} hosts failed, and {self._rule}"
         lost = [host for host, tally in self._failed.items() if tally.state == "unknown" and host not in back]
         if lost:
             text += f"; nobody knows what became of {', '.join(lost)}"
@@ -122,8 +123,7 @@ class Rolling:
             else:
                 self._settle(tally, changed=0)
         if self._failed and any("plan" in job.args for job in self._jobs):
-            # A plan is of all its hosts.
-            self._limit = 0
+            self._limit, self._rule = 0, "a saved plan is begun on all its hosts or on none"
         return [job for job in self._jobs if job.name in self._looks]
 
     def _leader(self, waiting: list[Job]) -> list[Job]:

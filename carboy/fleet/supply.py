@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carboy.catalog import Bytes
 from carboy.remote import Need
-from carboy.wheelhouse import Wheelhouse
+
+if TYPE_CHECKING:
+    from carboy.wheelhouse import Wheelhouse
 
 ONE_AT_A_TIME = Lock()
 
@@ -20,8 +23,14 @@ class Supply:
     def __init__(self, blobs: Mapping[str, Bytes], code: Callable[[], bytes]) -> None:
         self.blobs = blobs
         self.code = code
-        self.house = Wheelhouse(self._text)
         self.made: dict[str, Bytes] = {}
+
+    @cached_property
+    def house(self) -> Wheelhouse:
+        """Where wheels are kept."""
+        from carboy.wheelhouse import Wheelhouse  # here, because an unchanged host wants none
+
+        return Wheelhouse(self._text)
 
     def __call__(self, need: Need) -> bytes:
         """The bytes for one need."""

@@ -12,6 +12,7 @@ from carboy.fleet.job import Job
 from carboy.fleet.rolling import Course, roll
 from carboy.fleet.run import Run
 from carboy.fleet.saved import Saved
+from carboy.transport import foresee
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def deploy(
     run: Run, declarations: Sequence[Declaration], options: Options, course: Course | None, plan: Saved | None = None
 ) -> None:
     """Bring hosts to what is declared of them, several on a course; with a plan only as it says."""
-    jobs = [_application(declared, options) for declared in declarations]
+    jobs = _applications(declarations, options)
     if plan:
         jobs = [replace(job, args={**job.args, "plan": plan.drift(job)}) for job in jobs]
     _begin(run, declarations)
@@ -41,7 +42,7 @@ def deploy(
 def plan(run: Run, declarations: Sequence[Declaration], out: Path | None = None) -> None:
     """Say what a deploy would change; keep that in a file if one is named and every host could be asked."""
     target = saved.place(out) if out else None
-    jobs = [_application(declared, Options(check=True, diff=True)) for declared in declarations]
+    jobs = _applications(declarations, Options(check=True, diff=True))
     _begin(run, declarations)
     tallies = run.each(jobs)
     if target and all(tally.code in (0, 2) for tally in tallies):
@@ -73,6 +74,11 @@ def attach(run: Run, declarations: Iterable[Declaration], name: str) -> None:
 def inspect(run: Run, declarations: Iterable[Declaration]) -> None:
     """Ask for status or history, whichever the run is of."""
     run.each(Job(declared, "inspect", {"verb": run.verb}) for declared in declarations)
+
+
+def _applications(declarations: Sequence[Declaration], options: Options) -> list[Job]:
+    foresee(declared.host for declared in declarations)
+    return [_application(declared, options) for declared in declarations]
 
 
 def _application(declared: Declaration, options: Options) -> Job:

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
     import paramiko
 
 
+def warm() -> None:
+    """Begin to import paramiko, beside the questions to git, ssh, name servers and the host, which take as long."""
+    if "paramiko" not in sys.modules:
+        # No daemon: Python cannot end well while a thread is in the middle of loading what is not Python.
+        Thread(target=import_module, args=("carboy.ssh.login",)).start()
+
+
 class Connection:
     """An open SSH connection; use as a context manager."""
 
     def __init__(self, host: Host) -> None:
-        if "paramiko" not in sys.modules:
-            # Beside the questions to ssh, to name servers and to the host, which take as long.
-            Thread(target=import_module, args=("carboy.ssh.login",), daemon=True).start()
+        warm()
         self.host = host
         self.end = endpoint(host)
         self.route = Route()

@@ -87,7 +87,7 @@ def test_no_docstring_or_comment_travels() -> None:
     whole = [ast.parse(lean(path.read_text())) for path in MODULES]
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
     texts = [ast.get_docstring(node) for tree in whole for node in ast.walk(tree) if isinstance(node, documented)]
-    assert not [text for text in texts if text]
+    assert not {text for text in texts if text} - {"."}
     lines = [line for path in MODULES for line in lean(path.read_text()).splitlines()]
     assert not [line for line in lines if line.lstrip().startswith("#")]
 

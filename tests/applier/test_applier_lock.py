@@ -26,6 +26,15 @@ print("held", flush=True)
 sys.stdin.read()
 """
 
+ENDING = """
+import sys
+from carboy.applier import lock, session
+def verb(host, args):
+    host.lock = lock.hold(host, "app", {}, 0)
+session.session({}, verb, sys.argv[1])
+sys.stdin.read()
+"""
+
 
 @pytest.fixture
 def other(host: Host) -> Iterator[subprocess.Popen[bytes]]:
@@ -77,3 +86,12 @@ def test_a_holder_who_wrote_nothing_yet(host: Host, written: str) -> None:
     (host.root / "run/carboy/app.lock").write_text(written)
     with pytest.raises(Locked, match="a run that is just starting"):
         hold(host, "app", MINE, 0)
+
+
+def test_whoever_reads_of_the_end_may_begin(host: Host) -> None:
+    """The lock is free with the event that ends a run, though the process that held it is still going."""
+    command = [sys.executable, "-c", ENDING, str(host.root)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as ending:
+        assert ending.stdout and any(b'"end"' in line for line in ending.stdout)
+        hold(host, "app", MINE, 0)
+        assert ending.poll() is None

@@ -161,3 +161,10 @@ def test_a_kill_before_the_rename_leaves_the_old_file(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2, "the draft should lie beside the file, or nothing was tested"
     write(path, b"newer", 0o600)
     assert (path.read_bytes(), path.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (b"newer", 0o600, [path])
+
+
+def test_what_is_foreseen_is_told_once(host: Host) -> None:
+    """The next call is given what was begun before; the one after it finds out how things are by then."""
+    count = ("sh", "-c", f"echo >>{host.root}/calls; wc -l <{host.root}/calls")
+    host.foresee(*count)
+    assert [host.run(*count).strip() for _ in range(2)] == ["1", "2"]

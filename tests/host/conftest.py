@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import yaml
 from carboy.sandbox import ContainerHost, HostOptions
 from tests.support.events import parsed
 from tests.support.hosts import container_host
-from tests.support.typist import typist
+from tests.support.typist import INVOKE, typist
 
 ROOT = Path(__file__).parents[2]
 WITH_HOSTS = (ROOT / "tests/host", ROOT / "tests/cron")
@@ -73,7 +72,7 @@ class Site:
 
     def invoke(self, *arguments: str, env: dict[str, str] | None = None, expect: int | None = 0) -> Outcome:
         """Run `invoke ARGUMENTS --host box --json` and check its exit code; with `env` in a process of its own."""
-        _, _, _, *words = command = self.command(*arguments)
+        _, *words = command = self.command(*arguments)
         if env:
             done = subprocess.run(command, cwd=ROOT, env=self.env | env, capture_output=True, text=True)
             outcome = Outcome(done.returncode, done.stdout, done.stderr)
@@ -86,7 +85,7 @@ class Site:
         """The command line of a verb on this host."""
         self.write_inventory()
         places = ["-i", str(self.folder / "inventory"), "--host", "box", "--json"]
-        return [sys.executable, "-m", "invoke", verb, *places, *arguments]
+        return [INVOKE, verb, *places, *arguments]
 
     @property
     def env(self) -> dict[str, str]:

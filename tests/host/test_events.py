@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import yaml
 
 from tests.host.conftest import ROOT, Outcome, Site
+from tests.support.typist import INVOKE
 
 BEFORE = (["catalog"], ["trust", "--yes"], ["plan", "--out"], ["deploy", "--diff", "--receipt"])
 AFTER = (
@@ -103,6 +103,6 @@ def _verify(site: Site, hosts: dict[str, Any], report: Path) -> Outcome:
     [known] = yaml.safe_load((site.folder / "inventory/hosts.yml").read_text())["all"]["hosts"].values()
     path = site.folder / "many.yml"
     path.write_text(yaml.safe_dump({"all": {"hosts": {name: {**known, **own} for name, own in hosts.items()}}}))
-    command = [sys.executable, "-m", "invoke", "verify", "-i", str(path), "--host", "all", "--json"]
+    command = [INVOKE, "verify", "-i", str(path), "--host", "all", "--json"]
     done = subprocess.run([*command, "--junit", str(report)], cwd=ROOT, env=site.env, capture_output=True, text=True)
     return Outcome(done.returncode, done.stdout, done.stderr)

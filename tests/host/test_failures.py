@@ -63,7 +63,7 @@ class Bench:
         site.variables = {**site.variables, **broken.variables}
         site.shell(broken.before or "true")
         try:
-            _, _, _, *words = site.command("deploy")
+            _, *words = site.command("deploy")
             code, _, said = typist().type([word for word in words if word != "--json"], site.env)
         finally:
             site.shell(GONE if broken.before else "true")

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import yaml
 
 from tests.host.conftest import ROOT, Outcome, Site, site
 from tests.support.load import load
-from tests.support.typist import typist
+from tests.support.typist import INVOKE, typist
 
 NAMES = ("web1", "web2", "web3", "web4")
 
@@ -32,7 +31,7 @@ class Fleet:
 
     def invoke(self, verb: str, *arguments: str, expect: int | None = 0) -> Outcome:
         """Run a verb on the whole fleet."""
-        words = self.command(verb, *arguments)[3:]
+        words = self.command(verb, *arguments)[1:]
         outcome = Outcome(*typist().type(words, self.site.env))
         assert expect in (None, outcome.code), f"exit {outcome.code}\n{outcome.stdout}\n{outcome.stderr}"
         return outcome
@@ -45,7 +44,7 @@ class Fleet:
         hosts = {name: self._variables(name, number) for number, name in enumerate(NAMES, start=1)}
         path.write_text(yaml.safe_dump({"all": {"vars": common, "hosts": hosts}}))
         named = [] if verb == "runs" or {"--host", "--failed", "--plan"} & {*arguments} else ["--host", "all"]
-        return [sys.executable, "-m", "invoke", verb, "-i", str(path), "--json", *named, *arguments]
+        return [INVOKE, verb, "-i", str(path), "--json", *named, *arguments]
 
     def _variables(self, name: str, number: int) -> dict[str, Any]:
         found: dict[str, Any] = {"app_name": f"app{number}", "app_listen": f"/run/{name}.sock"}

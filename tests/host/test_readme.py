@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import pytest
 
 from carboy.sandbox.__main__ import NEXT
 from tests.host.conftest import ROOT, Site
+from tests.support.typist import INVOKE as LAUNCHER
 
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
@@ -118,7 +118,7 @@ def invoked(site: Site, command: str) -> tuple[int, str]:
     site.write_inventory()
     named = [NAMES_IN_README.sub("box", word) for word in words]
     places = ["-i", str(site.folder / "inventory"), *([] if "--host" in words else ["--host", "box"])]
-    full = [sys.executable, "-m", "invoke", verb, *places, *named]
+    full = [LAUNCHER, verb, *places, *named]
     # Only `trust` asks anything.
     done = subprocess.run(
         full, cwd=ROOT, env=site.env, input="y\n", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ import yaml
 from tests.host.conftest import Outcome
 from tests.support import cluster
 from tests.support.load import Load, running
+from tests.support.typist import INVOKE
 
 ROOT = Path(__file__).parents[2]
 CLIENT = (ROOT / "tests/support/load.py").read_text()
@@ -50,7 +50,7 @@ class Place:
         path = self.folder / "inventory/hosts.yml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump({"all": {"hosts": {"prod": self.inventory}}}))
-        return [sys.executable, "-m", "invoke", verb, "-i", str(path.parent), "--host", "prod", "--json", *arguments]
+        return [INVOKE, verb, "-i", str(path.parent), "--host", "prod", "--json", *arguments]
 
     @property
     def env(self) -> dict[str, str]:

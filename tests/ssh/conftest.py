@@ -115,7 +115,7 @@ class Deploy:
                 sink(event)
 
         supply = Supply(catalog.blobs, partial(repairs, "apply", modules))
-        return conduct(self.host, payload, self.answer or supply, keep)
+        return conduct(self.host, lambda: payload, self.answer or supply, keep)
 
     @property
     def statuses(self) -> dict[str, str]:

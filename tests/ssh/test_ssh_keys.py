@@ -17,10 +17,8 @@ from select import select
 
 import pytest
 
-from carboy.errors import UnreachableError
 from carboy.inventory import Host
-from carboy.ssh.connection import Connection
-from tests.support.sshd import Sshd, agent, keygen, sign, sshd
+from tests.support.sshd import Sshd, agent, enters, keygen, refusal, sign, sshd
 
 ROOT = Path(__file__).parents[2]
 ME = getpass.getuser()
@@ -119,19 +117,6 @@ def box(home: Path, server: Sshd) -> Callable[..., Host]:
         return Host("box", {**known, "ansible_become": False, **more}, {})
 
     return box
-
-
-def enters(host: Host) -> None:
-    """A login works."""
-    with Connection(host):
-        pass
-
-
-def refusal(host: Host) -> UnreachableError:
-    """The error with which a login ends."""
-    with pytest.raises(UnreachableError) as caught, Connection(host):
-        pass
-    return caught.value
 
 
 FORMS = [("ed25519", ()), ("ecdsa", ()), ("rsa", ()), ("rsa", ("-m", "PEM")), ("ecdsa", ("-m", "PKCS8"))]

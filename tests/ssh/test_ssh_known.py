@@ -24,9 +24,8 @@ from hypothesis import strategies as st
 from carboy.errors import DeclarationError, UnreachableError
 from carboy.inventory import Host
 from carboy.ssh import hostkeys, known, route, trust
-from carboy.ssh.connection import Connection
 from carboy.ssh.endpoint import endpoint
-from tests.support.sshd import Sshd, keygen, public, sign, sshd
+from tests.support.sshd import Sshd, enters, keygen, public, refusal, sign, sshd
 
 ME = getpass.getuser()
 KINDS = ("ed25519", "ecdsa", "rsa")
@@ -54,19 +53,6 @@ def box(home: Path, server: Sshd) -> SetUp:
         return Host("box", {**known, **key, "ansible_become": False}, {})
 
     return box
-
-
-def enters(host: Host) -> None:
-    """A login works."""
-    with Connection(host):
-        pass
-
-
-def refusal(host: Host) -> UnreachableError:
-    """The error with which a connection ends."""
-    with pytest.raises(UnreachableError) as caught, Connection(host):
-        pass
-    return caught.value
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -37,7 +37,7 @@ def payload(source: str) -> bytes:
 def test_runs_here() -> None:
     """The payload runs as the calling user, its events arrive, and its exit code counts."""
     events: list[dict[str, Any]] = []
-    assert conduct(local(), payload(SAY + END), lambda _: b"", events.append) == 5
+    assert conduct(local(), lambda: payload(SAY + END), lambda _: b"", events.append) == 5
     assert events[0]["is"] == getpass.getuser()
 
 
@@ -49,21 +49,21 @@ def test_answers_what_is_wanted() -> None:
         'print(\'{"event": "got", "is": "%s"}\' % d); print(\'{"event": "end", "exit": 0}\')'
     )
     events: list[dict[str, Any]] = []
-    conduct(local(), payload(want), lambda need: str(need["blob"]).encode() * 3, events.append)
+    conduct(local(), lambda: payload(want), lambda need: str(need["blob"]).encode() * 3, events.append)
     assert events[0]["is"] == "xxx"
 
 
 def test_the_end_is_unknown() -> None:
     """A program that dies without saying how it ended leaves the outcome unknown."""
     with pytest.raises(OutcomeUnknownError):
-        conduct(local(), payload(SAY), lambda _: b"", lambda _: None)
+        conduct(local(), lambda: payload(SAY), lambda _: b"", lambda _: None)
 
 
 def test_no_such_python(tmp_path: Path) -> None:
     """An interpreter that is not there is named, with the variable to correct."""
     host = local(ansible_python_interpreter=str(tmp_path / "python"))
     with pytest.raises(UnreachableError) as caught:
-        conduct(host, b"", lambda _: b"", lambda _: None)
+        conduct(host, lambda: b"", lambda _: b"", lambda _: None)
     assert "python cannot be started: No such file" in caught.value.what
     assert "ansible_python_interpreter" in caught.value.hint
 
@@ -86,4 +86,4 @@ def test_never_root() -> None:
 def test_a_program_that_dies_before_it_reads() -> None:
     """An interpreter that ends at once is an error that says so, however much was still to be sent."""
     with pytest.raises(UnreachableError, match="did not start"):
-        conduct(local(ansible_python_interpreter="/bin/false"), b"x" * 1_000_000, lambda _: b"", print)
+        conduct(local(ansible_python_interpreter="/bin/false"), lambda: b"x" * 1_000_000, lambda _: b"", print)

@@ -51,7 +51,7 @@ def run(host: Host) -> tuple[list[Event], CarboyError | None]:
     """The events of a run, and the error that it ended with."""
     events: list[Event] = []
     try:
-        conduct(host, b"", lambda _: b"", events.append)
+        conduct(host, lambda: b"", lambda _: b"", events.append)
     except CarboyError as error:
         return events, error
     return events, None
@@ -103,7 +103,7 @@ def test_half_an_event_is_no_event(fake: Any) -> None:
 def test_the_exit_code_is_the_hosts(fake: Any) -> None:
     """The code of the event `end` counts, not that of the process."""
     host = fake(f'echo {MARKER}; echo \'{{"event": "end", "exit": 5}}\'; exit 99')
-    assert conduct(host, b"", lambda _: b"", lambda _: None) == 5
+    assert conduct(host, lambda: b"", lambda _: b"", lambda _: None) == 5
 
 
 @pytest.mark.parametrize(("ended", "code"), [(0, 2), (1, 1), (5, 5)])

@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from carboy.errors import UnreachableError
+from carboy.inventory import Host
+from carboy.ssh.connection import Connection
+
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 READY = "Server listening on"
 CONFIG = """\
@@ -115,6 +119,19 @@ def agent(*keys: Path) -> Iterator[Path]:
             yield path
         finally:
             running.terminate()
+
+
+def enters(host: Host) -> None:
+    """A login works."""
+    with Connection(host):
+        pass
+
+
+def refusal(host: Host) -> UnreachableError:
+    """The error with which a connection ends."""
+    with pytest.raises(UnreachableError) as caught, Connection(host):
+        pass
+    return caught.value
 
 
 def _required() -> str:

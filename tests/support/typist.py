@@ -24,6 +24,8 @@ from tempfile import TemporaryFile
 from threading import Lock
 
 ROOT = Path(__file__).parents[2]
+INVOKE = str(Path(sys.executable).with_name("invoke"))
+"""What is typed to run it as a process of its own."""
 LIMIT = 1 << 20
 OTHERS = ("jinja2", "packaging.requirements", "paramiko", "pytest", "rich.console", "rich.text", "testinfra", "yaml")
 # What hosts import, and what no deploy does.

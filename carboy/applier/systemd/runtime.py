@@ -22,6 +22,10 @@ class Runtime(runtime.Runtime):
         super().__init__(store)
         self.units = Units(store)
 
+    def foresee(self) -> None:
+        """Begin to ask systemd."""
+        self.units.foresee()
+
     def read(self) -> State:
         """Read everything about the app's units, in one call to systemd."""
         return self.units.read()

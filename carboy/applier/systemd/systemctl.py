@@ -14,13 +14,19 @@ PROPERTIES = (
     "Id,ActiveState,Result,MainPID,NRestarts,UnitFileState,NeedDaemonReload,"
     "ActiveEnterTimestampMonotonic,ExecMainStatus,InvocationID"
 )
+SHOW = ("systemctl", "show", "--property", PROPERTIES, "--")
 JOURNAL_SECONDS = "5"
 RUNNING = ("active", "activating", "reloading")
 
 
+def foresee(host: Host, *units: str) -> None:
+    """Begin to ask what the next `show` of these units will tell."""
+    host.foresee(*SHOW, *units)
+
+
 def show(host: Host, *units: str) -> Dict[str, Dict[str, str]]:
     """Properties by unit name; patterns match loaded units, a plain name is always answered."""
-    text = host.run("systemctl", "show", "--property", PROPERTIES, "--", *units)
+    text = host.run(*SHOW, *units)
     blocks = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n"))
     return {block["Id"]: block for block in blocks if "Id" in block}
 

@@ -54,11 +54,17 @@ class Units:
         """The private socket of a candidate."""
         return "/run/%s-candidate/%s.sock" % (self.store.app, release)
 
+    @property
+    def _all(self) -> Tuple[str, ...]:
+        return (self.socket, self.instance("*"), self.candidate("*"), self.probe_socket("*"))
+
+    def foresee(self) -> None:
+        """Begin to ask systemd what `read` will want to know."""
+        systemctl.foresee(self.store.host, *self._all)
+
     def read(self) -> State:
         """Read everything about the app's units, in one call to systemd."""
-        shown = systemctl.show(
-            self.store.host, self.socket, self.instance("*"), self.candidate("*"), self.probe_socket("*")
-        )
+        shown = systemctl.show(self.store.host, *self._all)
         services = {name: unit for name, unit in shown.items() if "@" in name and name.endswith(".service")}
         running = [name for name, unit in services.items() if unit["ActiveState"] in systemctl.RUNNING]
         ending = [name for name, unit in services.items() if unit["ActiveState"] == "deactivating"]
