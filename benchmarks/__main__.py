@@ -1,4 +1,4 @@
-"""Time deploys: `python -m benchmarks [--quick] [--cases one,far,fleet,scale]`; about 20 minutes, see `--help`."""
+"""Time deploys: `python -m benchmarks [--quick] [--cases one,far,fleet,scale]`; about 35 minutes, see `--help`."""
 
 from __future__ import annotations
 
