@@ -14,7 +14,7 @@ from carboy.applier.host import Host
 from carboy.applier.probe import Answer
 from carboy.applier.resource import Failure
 from carboy.applier.space import room
-from carboy.applier.systemd import systemctl
+from carboy.applier.systemd import journal
 from carboy.applier.systemd.units import Units
 from carboy.applier.waiting import unanswered
 
@@ -91,7 +91,7 @@ def _log(units: Units, unit: str, shown: Shown) -> str:
 
 
 def _journal(host: Host, since: float, *match: str) -> str:
-    return systemctl.journal(host, "-n", str(JOURNAL_LINES), "--since=@%d" % since, *match)
+    return journal.journal(host, "-n", str(JOURNAL_LINES), "--since=@%d" % since, *match)
 
 
 def _error_log(units: Units) -> Any:

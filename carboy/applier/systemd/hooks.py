@@ -7,7 +7,7 @@ from typing import Dict
 
 from carboy.applier.hooks import SHOWN_LINES
 from carboy.applier.host import Host, remove
-from carboy.applier.systemd import systemctl
+from carboy.applier.systemd import journal, systemctl
 from carboy.applier.systemd.units import Units
 
 # What makes the app a service: a hook is a command that ends. The running app owns the runtime directory.
@@ -44,7 +44,7 @@ def _run(units: Units, release: str, moment: str) -> "tuple[Dict[str, str], str]
     systemctl.settle(host)
     host.call("systemctl", "start", unit)
     shown = systemctl.show(host, unit)[unit]
-    said = systemctl.last_lines(host, shown, SHOWN_LINES)
+    said = journal.last_lines(host, shown, SHOWN_LINES)
     _forget(host, unit)
     remove(place)
     return shown, said

@@ -10,7 +10,7 @@ from typing import Dict, Iterable, List
 
 from carboy.applier import probe
 from carboy.applier.resource import Failure
-from carboy.applier.systemd import systemctl
+from carboy.applier.systemd import journal, systemctl
 from carboy.applier.systemd.units import Units
 
 OPEN, OPEN_ALONE = 0, 3
@@ -25,7 +25,7 @@ exit 1"""
 def moves(units: Units, release: str) -> bool:
     """Whether a release wants another public socket: its unit says other things than the installed one."""
     own, place = _unit(units, release)
-    return place.exists() and systemctl.said(place) != systemctl.said(own)
+    return place.exists() and _said(place) != _said(own)
 
 
 def check(units: Units, release: str, serving: List[str]) -> None:
@@ -53,7 +53,7 @@ def _unopened(units: Units, release: str) -> Failure:
     host, listen = units.store.host, units.store.record(release)["gate"]["listen"]
     if not listen.startswith("/"):
         _bind(listen)
-    said = systemctl.journal(host, "-n", "5", "-u", units.socket).strip()
+    said = journal.journal(host, "-n", "5", "-u", units.socket).strip()
     return Failure("the public address %s cannot be opened" % listen, details=said, hint="see: ss -ltnp")
 
 
@@ -73,7 +73,7 @@ def _unit(units: Units, release: str) -> "tuple[Path, Path]":
 
 
 def _settings(unit: Path) -> Dict[str, str]:
-    return dict(line.partition("=")[::2] for line in systemctl.said(unit)) if unit.exists() else {}
+    return dict(line.partition("=")[::2] for line in _said(unit)) if unit.exists() else {}
 
 
 def _port(listen: str) -> str:
@@ -99,3 +99,8 @@ def _bind(listen: str) -> None:
         except OSError as problem:
             why = "another program listens there" if problem.errno == errno.EADDRINUSE else problem.strerror
             raise Failure("the public address %s cannot be opened: %s" % (listen, why), hint="see: ss -ltnp") from None
+
+
+def _said(path: Path) -> List[str]:
+    """What a unit file says to systemd: its lines without comments."""
+    return [line for line in path.read_text().splitlines() if line and line[0] not in "#;"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Dict, Iterable, List
+from typing import Dict, Iterable
 
 from carboy.applier.host import Host, write
 
@@ -15,7 +15,6 @@ PROPERTIES = (
     "ActiveEnterTimestampMonotonic,ExecMainStatus,InvocationID"
 )
 SHOW = ("systemctl", "show", "--property", PROPERTIES, "--")
-JOURNAL_SECONDS = "5"
 RUNNING = ("active", "activating", "reloading")
 
 
@@ -47,11 +46,6 @@ def settle(host: Host) -> None:
         host.stale_units = False
 
 
-def said(path: Path) -> List[str]:
-    """What a unit file says to systemd: its lines without comments."""
-    return [line for line in path.read_text().splitlines() if line and line[0] not in "#;"]
-
-
 def started(unit: Dict[str, str]) -> float:
     """When a unit became active, as seconds of the wall clock; 0 if it is not."""
     since = int(unit.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
@@ -62,15 +56,3 @@ def newest(host: Host, files: Iterable[str]) -> float:
     """When the newest of these files changed, as seconds of the wall clock; 0 if none is there."""
     paths = [host.at(file) for file in files]
     return max([path.stat().st_mtime for path in paths if path.exists()], default=0.0)
-
-
-def last_lines(host: Host, shown: Dict[str, str], count: int = 30) -> str:
-    """The last lines a unit wrote to the journal since it was started last, given what `show` says of it."""
-    return journal(host, "-n", str(count), "_SYSTEMD_INVOCATION_ID=" + shown.get("InvocationID", "none")).rstrip()
-
-
-def journal(host: Host, *words: str) -> str:
-    """Lines of the journal; none if it does not answer, for a way back may wait for them."""
-    # What was said just before an end may not be written yet.
-    host.call("timeout", JOURNAL_SECONDS, "journalctl", "--sync")
-    return host.call("timeout", JOURNAL_SECONDS, "journalctl", "-q", "-o", "cat", *words).stdout
