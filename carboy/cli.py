@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,7 +58,9 @@ class Control:
         KEYRING.passwords = named(files, ids, ask=ask, environment=os.environ)
         self.console = Console(machine=options["json"], check=check)
         prompt.aside = self.console.aside
-        self.run = Run(self.console, verb, check=check, inventory=self.sources, forks=_forks(options["forks"]))
+        given = "".join(f" -i {shlex.quote(name)}" for name in options["inventory"])
+        forks = _forks(options["forks"])
+        self.run = Run(self.console, verb, check=check, inventory=self.sources, given=given, forks=forks)
 
     @functools.cached_property
     def inventory(self) -> Inventory:
@@ -97,7 +102,8 @@ class Control:
             raise KeyboardInterrupt(self.run.advice) from stop
 
 
-def _forks(number: int) -> int:
+def _forks(text: str) -> int:
+    number = _number("forks", text)
     if number < 1:
         raise DeclarationError(f"--forks {number} is no number of hosts", hint="write 1 or more")
     return number
@@ -109,6 +115,18 @@ def _refuse_empty(given: dict[str, Any]) -> None:
         if value == "":
             hint = "name what is meant, or leave the option out"
             raise DeclarationError(f"--{name.replace('_', '-')} is given and says nothing", hint=hint)
+
+
+def _refuse_silent(words: Sequence[str]) -> None:
+    """The same of an option that can be repeated, which invoke takes for one that was not given."""
+    repeated = {flag for name, (default, _) in COMMON.items() if default == [] for flag in _flags(name)}
+    for word, following in zip(words, [*words[1:], "-"], strict=True):
+        if word in repeated and following.startswith("-"):
+            raise DeclarationError(f"{word} is given and says nothing", hint="name what is meant, or leave it out")
+
+
+def _flags(name: str) -> list[str]:
+    return [f"--{name.replace('_', '-')}", *([f"-{SHORT[name]}"] if name in SHORT else [])]
 
 
 def _default_sources() -> list[Path]:
@@ -134,8 +152,11 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
         @functools.wraps(body)
         def task(context: Context, **options: Any) -> None:  # noqa: ARG001 - invoke's form
             given = {parameter.name: options.pop(parameter.name) for parameter in own}
+            _hear_interrupts()
             with _exits(debug=options["debug"], machine=options["json"]):
+                given |= {each.name: _number(each.name, given[each.name]) for each in own if _counts(each)}
                 _refuse_empty(given)
+                _refuse_silent(sys.argv[1:])
                 control = Control(body.__name__, options, check=given.get("check", body.__name__ == "plan"))
                 with control.console:
                     control.carry(body, given)
@@ -150,11 +171,29 @@ def verb(**help: str) -> Callable[[Callable[..., None]], Verb]:
     return decorate
 
 
+def _hear_interrupts() -> None:
+    """Let Ctrl-C interrupt the verb, unless it is ignored: until now the launcher saw to it."""
+    if callable(signal.getsignal(signal.SIGINT)) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _signature(own: list[inspect.Parameter]) -> inspect.Signature:
     kind = inspect.Parameter.KEYWORD_ONLY
     common = [inspect.Parameter(name, kind, default=default) for name, (default, _) in COMMON.items()]
     context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return inspect.Signature([context, *(parameter.replace(kind=kind) for parameter in own), *common])
+    # Numbers as text: one that is none would end in a traceback of invoke's.
+    told = [each.replace(default=str(each.default)) if _counts(each) else each for each in (*own, *common)]
+    return inspect.Signature([context, *(each.replace(kind=kind) for each in told)])
+
+
+def _counts(parameter: inspect.Parameter) -> bool:
+    return type(parameter.default) is int
+
+
+def _number(option: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise DeclarationError(f"--{option} {text} is no whole number", hint=f"write it as in --{option} 30")
+    return int(text)
 
 
 @contextmanager

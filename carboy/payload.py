@@ -18,6 +18,7 @@ APPLIER = Path(__file__).parent / "applier"
 IMPORT = re.compile(r"^( *)from carboy\.applier(?:\.([\w.]+))? import (.+)$", re.MULTILINE)
 DOCSTRING = re.compile(r'^( *)"""(?:(?!""").)*"""$', re.MULTILINE | re.DOTALL)
 RETURNS = re.compile(r"\) -> [^\n]+:$", re.MULTILINE)
+INDENT = re.compile(r"^(?: {4})+", re.MULTILINE)
 COMMENT = re.compile(r"^ *#.*$", re.MULTILINE)
 BOOT = "import sys,zlib;i=sys.stdin.buffer;exec(zlib.decompress(i.read(int(i.readline()))))"
 
@@ -68,12 +69,14 @@ def repairs(verb: str, resources: tuple[str, ...] = ()) -> bytes:
 
 
 def lean(source: str) -> str:
-    """The source without docstrings, comment lines and types of results; each line keeps its number for tracebacks.
+    """The source without docstrings, comment lines and types of results, and with narrow indents unless it has texts of
+    several lines; each line keeps its number for tracebacks.
 
     What stands for a docstring is not empty: a dataclass without one makes itself one, and takes a while.
     """
     without = DOCSTRING.sub(lambda match: match[1] + '"."' + "\n" * match[0].count("\n"), source)
-    return COMMENT.sub("", RETURNS.sub("):", without))
+    short = COMMENT.sub("", RETURNS.sub("):", without))
+    return short if '"""' in short else INDENT.sub(lambda match: " " * (len(match[0]) // 4), short)
 
 
 def _lean_modules(names: set[str]) -> dict[str, str]:

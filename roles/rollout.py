@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from carboy.applier.resource import Resource
-from carboy.fleet.share import Share
+from carboy.fleet.share import Share, batch
 from carboy.inventory import Host
 from carboy.settings import Duration
 
@@ -21,19 +21,18 @@ class Settings:
 
     def validate(self) -> Iterator[tuple[str, str]]:
         """What the types cannot say."""
-        for name, shares in (("serial", self.serial), ("max_fail", (self.max_fail,))):
-            for problem in filter(None, map(_problem, shares)):
-                yield name, problem
+        for written in self.serial:
+            yield from _problem("serial", batch, written)
+        yield from _problem("max_fail", Share, self.max_fail)
         if not self.serial:
             yield "serial", "no batch is named"
 
 
-def _problem(written: int | str) -> str:
+def _problem(name: str, reads: Callable[[int | str], Share], written: int | str) -> Iterator[tuple[str, str]]:
     try:
-        Share(written)
+        reads(written)
     except ValueError as problem:
-        return str(problem)
-    return ""
+        yield name, str(problem)
 
 
 def resources(host: Host, s: Settings) -> Iterator[Resource]:  # noqa: ARG001 - every role has this form

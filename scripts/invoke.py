@@ -7,9 +7,25 @@ gc.disable()
 
 import atexit
 import os
+import signal
 import sys
 import threading
+from pathlib import Path
 from types import ModuleType
+
+
+def interrupted(*_: object) -> None:
+    """What Ctrl-C means until a verb begins, which has more to say."""
+    os.write(2, b"\ninterrupted, and no host was contacted\n")
+    os._exit(130)
+
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, interrupted)
+
+# Of streams that were closed (`>&-`) Python makes None, and the next file that is opened would take their place.
+sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - open until the process ends
+sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
 
 import yaml
 
@@ -41,4 +57,7 @@ if __name__ == "__main__":
         if type(stop.code) is not int or any(not thread.daemon for thread in threading.enumerate()[1:]):
             raise
         leave(stop.code)
+    except BrokenPipeError:
+        # Of `invoke --list | head`; verbs see to it themselves.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     leave(0)

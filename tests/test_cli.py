@@ -113,6 +113,12 @@ OPTIONS: dict[str, tuple[list[str], list[str]]] = {
     "extra from nowhere": (["-e", "@/no/such.yml"], ["/no/such.yml"]),
     "unsupported connection": (["-e", "ansible_connection=winrm"], ["'winrm' is not supported"]),
     "no forks": (["--forks", "0"], ["--forks 0", "write 1 or more"]),
+    "no number": (["--forks", "many"], ["--forks many is no whole number"]),
+    "no seconds": (["--wait", "-3"], ["--wait -3 is no whole number"]),
+    "a host of nothing": (["--check", "--host"], ["--host is given and says nothing"]),
+    "a variable of nothing": (["-e", "--check"], ["-e is given and says nothing"]),
+    "a batch of none": (["--serial", "1,0"], ["'0' hosts is none", "--serial"]),
+    "a batch of none in the inventory": (["-e", "rollout_serial=[0%]"], ["rollout_serial", "'0%' hosts is none"]),
     "batches of what": (["--serial", "1,many"], ["'many' is neither a number of hosts nor a percentage", "--serial"]),
     "more than all": (["--max-fail", "101%"], ["'101%' is neither", "--max-fail"]),
     "a batch in the inventory": (["-e", "rollout_serial=[1, x]"], ["rollout_serial", "'x' is neither", "25%"]),
@@ -218,7 +224,7 @@ def test_a_silent_host(invoke: Invoke, options: list[str]) -> None:
         assert "no answer within 1 s" in done.stderr
 
 
-EARLY = "see whether run RUN began, then it finishes alone: invoke status --host prod1"
+EARLY = "see whether run RUN began, then it finishes alone: invoke status --host prod1 -i HOSTS"
 
 
 @pytest.mark.parametrize(
@@ -241,7 +247,11 @@ def test_ctrl_c(hosts: Path, listener: socket.socket, words: list[str], said: st
     with listener.accept()[0]:
         running.send_signal(signal.SIGINT)
         output, errors = running.communicate(timeout=20)
-    assert (running.returncode, output, re.sub(r"\d+T\d+Z-\w+", "RUN", errors)) == (130, "", said)
+    assert (running.returncode, output, re.sub(r"\d+T\d+Z-\w+", "RUN", errors.replace(str(hosts), "HOSTS"))) == (
+        130,
+        "",
+        said,
+    )
 
 
 def test_one_bad_host_does_not_hide_another(invoke: Invoke) -> None:
@@ -305,3 +315,22 @@ def test_nothing_is_loaded_in_vain() -> None:
     loaded = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stderr
     names = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     assert names >= {"invoke.main", "carboy.cli"} and names.isdisjoint({"asyncio", "paramiko", "invoke.vendor.yaml"})
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_does_not_change_the_outcome(hosts: Path, closed: str) -> None:
+    """As `>&-` leaves it: what would be written is lost, the exit code is not."""
+    script = f'"$0" deploy -i {hosts} --host prod1 {">&-" if closed == "stdout" else "2>&-"}'
+    done = subprocess.run(["sh", "-c", script, INVOKE], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (4, False), done.stderr
+
+
+def test_an_interrupt_before_a_verb_begins(tmp_path: Path) -> None:
+    """Python's own words about it would be a traceback of imports."""
+    fill(tmp_path, {"tasks.py": "import sys\nprint('here', flush=True)\nsys.stdin.read()\n"})
+    pipe = subprocess.PIPE
+    with subprocess.Popen([INVOKE, "deploy"], cwd=tmp_path, stdin=pipe, stdout=pipe, stderr=pipe) as running:
+        assert running.stdout and running.stderr and running.stdout.readline() == b"here\n"
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.read() == b"\ninterrupted, and no host was contacted\n"
+    assert running.returncode == 130

@@ -87,12 +87,13 @@ def test_any_text_survives_as_an_argument(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ('def f():\n    """One line."""\n    return 1\n', 'def f():\n    "."\n    return 1\n'),
+        ('def f():\n    """One line."""\n    return 1\n', 'def f():\n "."\n return 1\n'),
         ('x = """no docstring"""\n', 'x = """no docstring"""\n'),
-        ('class A:\n    """One.\n\n    More.\n    """\n    b = 1\n', 'class A:\n    "."\n\n\n\n    b = 1\n'),
+        ('def f():\n    x = """\n    a\n"""\n', 'def f():\n    x = """\n    a\n"""\n'),
+        ('class A:\n    """One.\n\n    More.\n    """\n    b = 1\n', 'class A:\n "."\n\n\n\n b = 1\n'),
         ("a = 1\n# remark\nb = '# no remark'\n", "a = 1\n\nb = '# no remark'\n"),
     ],
-    ids=["docstring", "text", "many lines", "comments"],
+    ids=["docstring", "text", "text of lines", "many lines", "comments"],
 )
 def test_lean(source: str, expected: str) -> None:
     """Docstrings and comment lines go, texts stay, and each line keeps its number."""

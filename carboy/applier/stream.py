@@ -36,16 +36,20 @@ class Stream:
 
     def open(self) -> None:
         """Say where the events begin, after whatever a login shell printed before."""
-        self._send("\n" + MARKER + "\n")
+        self.send("\n" + MARKER + "\n")
 
     def emit(self, event: str, **fields: Any) -> None:
         """Send one event, and write it to the run file if there is one."""
+        self.send(self.keep(event, **fields))
+
+    def keep(self, event: str, **fields: Any) -> str:
+        """Write one event to the run file if there is one; returns what is to be sent."""
         line = json.dumps({"event": event, "t": round(time.monotonic() - self.started, 3), **fields}) + "\n"
         if self.record:
             # A full disk must not end the run, nor hide from the controller how it ends.
             with contextlib.suppress(OSError):
                 os.write(self.record.fileno(), line.encode())
-        self._send(line)
+        return line
 
     def fetch(self, needs: List[Need], store: Callable[[Need], ContextManager[BinaryIO]]) -> None:
         """Ask for all `needs` at once and write each answer to the file that `store` opens for it."""
@@ -88,7 +92,8 @@ class Stream:
             raise Disconnected()
         return heard
 
-    def _send(self, text: str) -> None:
+    def send(self, text: str) -> None:
+        """Send a text as it is."""
         data = text.encode()
         while data and self.descriptor is not None:
             try:

@@ -97,12 +97,16 @@ class Tally:
 
 @dataclass(frozen=True)
 class Job:
-    """One verb for one host, with its arguments; `catalog` is what the host may want bytes of."""
+    """One verb for one host, with its arguments; `catalog` is what the host may want bytes of.
+
+    `given` is how the inventory was named on the command line.
+    """
 
     declared: Declaration
     verb: str
     args: dict[str, Any] = field(default_factory=dict)
     catalog: Catalog = NOTHING
+    given: str = ""
 
     @property
     def name(self) -> str:
@@ -166,9 +170,9 @@ def advice(run: str, job: Job, tally: Tally) -> str:
     """What to do after a connection was lost or given up; empty where nothing was at stake."""
     begun = tally.last("begin")
     if begun:
-        command = f"invoke deploy --attach {begun['run']} --host {job.name}"
+        command = f"invoke deploy --attach {begun['run']} --host {job.name}{job.given}"
         return f"it finishes alone unless it was killed there; to follow it: {command}"
     if job.changes:
         # That it was not heard of proves nothing: the word may have been lost with the connection.
-        return f"see whether run {run} began, then it finishes alone: invoke status --host {job.name}"
+        return f"see whether run {run} began, then it finishes alone: invoke status --host {job.name}{job.given}"
     return ""

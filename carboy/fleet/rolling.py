@@ -10,7 +10,7 @@ from carboy.declaration import Declaration
 from carboy.errors import DeclarationError
 from carboy.fleet.job import DRIFT, Job, Tally
 from carboy.fleet.run import Run, new_run
-from carboy.fleet.share import Share
+from carboy.fleet.share import Share, batch
 
 BACK_WAIT = 60
 """Seconds to wait for the lock of a host that is to go back."""
@@ -39,7 +39,7 @@ class Course:
         watch = _common(declarations, "canary_watch")
         try:
             limit = Share(max_fail or _common(declarations, "max_fail"))
-            return cls(tuple(map(Share, sizes)), limit, watch, keep_going)
+            return cls(tuple(map(batch, sizes)), limit, watch, keep_going)
         except ValueError as problem:
             hint = "write --serial 1,25%,100% and --max-fail 2 or --max-fail 10%"
             raise DeclarationError(str(problem), hint=hint) from problem

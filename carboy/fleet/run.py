@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,14 @@ class Run:
         *,
         check: bool = False,
         inventory: Sequence[Path] = (),
+        given: str = "",
         forks: int = DEFAULT_FORKS,
     ) -> None:
         self.console = console
         self.verb, self.check = verb, check
         self.inventory = [str(source.resolve()) for source in inventory]
+        self.given = given
+        """How the inventory was named on the command line, for commands that are advised."""
         self.forks = forks
         self.name = new_run()
         self.keeps = verb in VERBS
@@ -101,6 +105,7 @@ class Run:
         `name` is what hosts know the run by, where it does something to them for a second time.
         """
         self.begin(job.name for job in jobs)
+        jobs = [replace(job, given=self.given) for job in jobs]
         tallies = {job.name: Tally(job.name) for job in jobs}
         name = name or self.name
         self._under_way |= {job.name: (name, job, tallies[job.name]) for job in jobs}
@@ -127,7 +132,8 @@ class Run:
     def advice(self) -> str:
         """What to do about hosts that are under way if a person interrupts the run; empty if nothing is at stake."""
         told = [advice(*about) for about in self._under_way.values()]
-        rest = ["for the other hosts: invoke deploy --failed"] if len(self._hosts) > 1 and self.verb == "deploy" else []
+        several = len(self._hosts) > 1 and self.verb == "deploy"
+        rest = [f"for the other hosts: invoke deploy --failed{self.given}"] if several else []
         return "\n       ".join([*filter(None, told), *rest])
 
     def _hold(self, host: str, event: Event) -> None:

@@ -19,3 +19,11 @@ class Share:
     def of(self, hosts: int) -> int:
         """How many of so many hosts that is; a percentage is rounded down."""
         return hosts * self.number // 100 if self.percent else self.number
+
+
+def batch(written: int | str) -> Share:
+    """The size of a batch; ValueError too if that is no host at all."""
+    share = Share(written)
+    if not share.number:
+        raise ValueError(f"a batch of {written!r} hosts is none")
+    return share
