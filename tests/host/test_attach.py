@@ -59,7 +59,7 @@ def test_a_lost_deploy_is_followed_to_its_end(changing: Site) -> None:
     assert (outcome.code, "outcome unknown" in error["what"]) == (4, True)
     run = last_run(changing)
     assert run["state"] == "under way"
-    assert error["hint"].endswith(f"invoke deploy --attach {run['run']} --host box")
+    assert f"invoke deploy --attach {run['run']} --host box -i " in error["hint"]
     attached = changing.invoke("deploy", "--attach", run["run"])
     assert [event["release"] for event in attached.of("cutover")] == changing.serving()
     assert "release hello" in " ".join(attached.changed)
