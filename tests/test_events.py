@@ -25,7 +25,7 @@ GOOD: Event = {"host": "a", "event": "cutover", "t": 1.5, "release": "r", "befor
 def said(path: Path) -> Iterator[tuple[str, set[str], bool]]:
     """Every event that a module says, the fields that are written there, and whether there are more."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "emit":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("emit", "keep"):
             if node.args and isinstance(node.args[0], ast.Constant):
                 names = {keyword.arg for keyword in node.keywords}
                 yield str(node.args[0].value), {"host", *filter(None, names)}, None in names

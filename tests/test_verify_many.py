@@ -97,7 +97,7 @@ def test_no_more_than_wanted_are_under_way(tmp_path: Path) -> None:
 
 
 def _lives(pid: int) -> bool:
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, FileNotFoundError):
         os.kill(pid, 0)
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     return False
