@@ -40,11 +40,15 @@ def session(args: Arguments, verb: Callable[[Host, Arguments], Optional[int]], r
         stream.emit("failed", what=str(problem), details=details, hint="look at the host's disk and rights")
     except Exception:
         stream.emit("failed", what="a fault in Carboy itself", details=traceback.format_exc(), hint="please report it")
-    last = stream.keep("end", exit=code)
+    _end(host, code)
+
+
+def _end(host: Host, code: int) -> None:
+    """Say how it ended; whoever reads that may begin the next run at once, and the process takes a moment to go."""
+    last = host.stream.keep("end", exit=code)
     if host.lock is not None:
-        # Whoever reads of the end may begin the next run at once, and the process takes a moment to go.
         fcntl.flock(host.lock, fcntl.LOCK_UN)
-    stream.send(last)
+    host.stream.send(last)
 
 
 def detach(host: Host) -> None:

@@ -173,6 +173,8 @@ def test_a_plan_is_of_all_its_hosts(make_fleet: MakeFleet) -> None:
     assert run.states == {"h1": "left", "h2": "failed", "h3": "left"}
     told = [event for event in fleet.events if event["event"] == "result" and event["host"] == "h2"]
     assert told[0]["changed"] == 0
+    [stopped] = [event for event in fleet.events if event["event"] == "stopped"]
+    assert stopped["text"] == "1 of 3 hosts failed, and a saved plan is begun on all its hosts or on none"
 
 
 def test_what_runs_once_is_tried_again_elsewhere(make_fleet: MakeFleet) -> None:
